@@ -1,0 +1,156 @@
+"""Examples and splits: the rows that training, evaluation and export work on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+
+
+class Store(Protocol):
+    """Where the inputs of some examples lie; rows are read by index, nothing is loaded beforehand."""
+
+    modality: str
+    """`"image"` or `"text"`."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: np.ndarray) -> "Store":
+        """Return a store of the chosen rows, in that order; reads nothing."""
+        ...
+
+    def where(self, index: int) -> str:
+        """Say where row `index` comes from, for messages: `photos/cat/1.jpg` or `reviews.csv, row 7`."""
+        ...
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Pictures in files, decoded on the fly by `tlkeras.data.decode`."""
+
+    paths: tuple[str, ...]
+    modality: str = "image"
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def take(self, indices: np.ndarray) -> "ImageFiles":
+        return replace(self, paths=tuple(self.paths[i] for i in indices))
+
+    def where(self, index: int) -> str:
+        return self.paths[index]
+
+
+@dataclass(frozen=True)
+class ImageArrays:
+    """Pictures in memory: `pixels` is uint8, shape `(n, height, width, 3)` or `(n, height, width)`, RGB in `[0, 255]`."""
+
+    pixels: np.ndarray
+    origin: str = "array"
+    modality: str = "image"
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def take(self, indices: np.ndarray) -> "ImageArrays":
+        return replace(self, pixels=self.pixels[indices])
+
+    def where(self, index: int) -> str:
+        return f"{self.origin}, row {index}"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts in memory; `rows` are the 1-based physical lines they come from (0 where there is none)."""
+
+    texts: tuple[str, ...]
+    rows: np.ndarray
+    origin: str = "list"
+    modality: str = "text"
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, indices: np.ndarray) -> "Texts":
+        return replace(self, texts=tuple(self.texts[i] for i in indices), rows=self.rows[indices])
+
+    def where(self, index: int) -> str:
+        return f"{self.origin}, row {self.rows[index]}"
+
+
+@dataclass(frozen=True)
+class ClassTargets:
+    """One class for each example: `labels` is int32, shape `(n,)`, an index into `Splits.classes`."""
+
+    labels: np.ndarray
+
+    def take(self, indices: np.ndarray) -> "ClassTargets":
+        return ClassTargets(self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The rows of one split; cheap to hold, because pixels stay in their files.
+
+    Attributes:
+        ids: Stable identities, shape `(n,)`, str: a path relative to the data, or a row.
+        store: Where the inputs lie.
+        targets: What is to be predicted.
+        metadata: Further columns (group, domain, size …), each of shape `(n,)`.
+    """
+
+    ids: np.ndarray
+    store: Store
+    targets: ClassTargets
+    metadata: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The class indices, int32, shape `(n,)`."""
+        return self.targets.labels
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> "Examples":
+        """Return the chosen rows, in that order."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        return Examples(
+            ids=self.ids[chosen],
+            store=self.store.take(chosen),
+            targets=self.targets.take(chosen),
+            metadata={name: column[chosen] for name, column in self.metadata.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """One input that cannot be used: where it is and why."""
+
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Training, validation and test examples of one data set, and their classes.
+
+    Attributes:
+        classes: The class names; an example's label is an index into them.
+        fingerprint: A sha256 hex digest of identities, labels and split membership.
+        notes: What was decided on the way, in words: a split that was made, a column that was guessed.
+        skipped: Inputs that were left out, with the reason.
+    """
+
+    train: Examples
+    val: Examples
+    test: Examples
+    classes: tuple[str, ...]
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def modality(self) -> str:
+        """`"image"` or `"text"`."""
+        return self.train.store.modality

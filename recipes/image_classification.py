@@ -1,0 +1,86 @@
+"""Classify pictures: fine-tune an ImageNet network on your own classes and take it to a phone.
+
+    tlkeras run image_classification --data photos/
+
+`photos/` holds a folder per class, or `train/`, `val/` and `test/` with a folder per class each.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import tlkeras as tl
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that can be set; each field is a flag of `tlkeras run image_classification`."""
+
+    data: str = "sample"
+    """Folder of pictures; `sample` is the embedded one (silhouettes of ten animals)."""
+    source: str = "efficientnet_v2_b0"
+    """Pre-trained network to start from; `tlkeras sources` lists them."""
+    strategy: Literal["feature_extraction", "fine_tune", "from_scratch"] = "fine_tune"
+    """How to train: the head only, the head and then the top blocks, or everything from random weights."""
+    trainable: str | None = None
+    """What the last phase trains instead: `head`, `top:2`, block names, a pattern, or `all`."""
+    image_size: int | None = None
+    """Side of the square picture in pixels; the source's own size if not given."""
+    epochs: int = 12
+    """Passes over the training pictures, over all phases; early stopping may end a phase sooner."""
+    batch_size: int = 32
+    """Pictures in a training step."""
+    learning_rate: float = 1e-3
+    """Peak learning rate of the head; lower blocks get a tenth."""
+    seed: int = 0
+    """Seed of the split, the head's initial weights, dropout and the order of the pictures."""
+    output: str | None = None
+    """Run folder; `saved_models/image_classification/<date-time>` if not given."""
+    resume: bool = False
+    """Go on with the newest unfinished run of the same configuration."""
+
+
+SMOKE = {"source": "tiny_cnn", "image_size": 33, "epochs": 2, "data": "sample:60"}
+
+
+def run(config: Config) -> "tl.Run":
+    """Train, evaluate, export and verify; returns the run, whose folder holds everything."""
+    import tlkeras as tl
+
+    # 1. Open the run folder: all that follows is written there
+    run = tl.create_run("image_classification", config)
+
+    # 2. Read the pictures and split them into training, validation and test
+    splits = tl.load_images(config.data, seed=config.seed)
+    tl.save_splits(splits, run.path / "splits.csv")
+
+    # 3. Take a source model and put a new head on it
+    source = tl.load_image_source(config.source, image_size=config.image_size)
+    model = tl.build_classifier(source, splits.classes, seed=config.seed)
+
+    # 4. Choose what is trained when
+    phases = tl.plan_phases(
+        config.strategy, trainable=config.trainable, epochs=config.epochs, learning_rate=config.learning_rate
+    )
+
+    # 5. Train: the frozen part runs once, Keras trains what lies above it
+    tl.fit(model, splits, phases, batch_size=config.batch_size, seed=config.seed, run=run)
+
+    # 6. Evaluate on the test pictures, beside what no transfer would have given
+    evaluation = tl.evaluate(model, splits, seed=config.seed)
+    tl.save_evaluation(evaluation, run.path)
+
+    # 7. Export for servers (SavedModel) and phones (LiteRT, float32 and float16)
+    artifacts = tl.export(model, run.path / "exports", targets=("saved_model", "tflite_float32", "tflite_float16"))
+
+    # 8. Verify each export in its own runtime, from the encoded test pictures
+    parity = tl.verify(artifacts, model, splits.test)
+
+    # 9. Sum up
+    return tl.finish_run(run, evaluation, artifacts, parity)
+
+
+if __name__ == "__main__":
+    from tlkeras.cli import run_recipe_file
+
+    run_recipe_file(__file__)

@@ -1,0 +1,92 @@
+"""Classify texts: fine-tune a sentence encoder on your own labels and take it to a phone.
+
+    tlkeras run text_classification --data reviews.csv
+
+`reviews.csv` (or TSV, JSONL, XLSX) has a column with texts and a column with labels.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import tlkeras as tl
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that can be set; each field is a flag of `tlkeras run text_classification`."""
+
+    data: str = "sample"
+    """Table of texts; `sample` is the embedded one (snippets of movie reviews)."""
+    text_column: str | None = None
+    """Column that holds the texts; guessed and shown if not given."""
+    label_column: str | None = None
+    """Column that holds the labels; guessed and shown if not given."""
+    source: str = "minilm_l6"
+    """Pre-trained encoder to start from; `tlkeras sources` lists them."""
+    strategy: Literal["feature_extraction", "fine_tune", "from_scratch"] = "fine_tune"
+    """How to train: the head only, the head and then the top blocks, or everything from random weights."""
+    trainable: str | None = None
+    """What the last phase trains instead: `head`, `top:2`, block names, a pattern, or `all`."""
+    sequence_length: int = 128
+    """Longest text in tokens; what is longer is cut at the end."""
+    epochs: int = 8
+    """Passes over the training texts, over all phases; early stopping may end a phase sooner."""
+    batch_size: int = 32
+    """Texts in a training step."""
+    learning_rate: float = 1e-3
+    """Peak learning rate of the head; lower blocks get a tenth."""
+    seed: int = 0
+    """Seed of the split, the head's initial weights, dropout and the order of the texts."""
+    output: str | None = None
+    """Run folder; `saved_models/text_classification/<date-time>` if not given."""
+    resume: bool = False
+    """Go on with the newest unfinished run of the same configuration."""
+
+
+SMOKE = {"source": "tiny_bert", "sequence_length": 16, "epochs": 2, "data": "sample:60"}
+
+
+def run(config: Config) -> "tl.Run":
+    """Train, evaluate, export and verify; returns the run, whose folder holds everything."""
+    import tlkeras as tl
+
+    # 1. Open the run folder: all that follows is written there
+    run = tl.create_run("text_classification", config)
+
+    # 2. Read the texts and split them into training, validation and test
+    splits = tl.load_texts(
+        config.data, text_column=config.text_column, label_column=config.label_column, seed=config.seed
+    )
+    tl.save_splits(splits, run.path / "splits.csv")
+
+    # 3. Take a source model and put a new head on it
+    source = tl.load_text_source(config.source, sequence_length=config.sequence_length)
+    model = tl.build_classifier(source, splits.classes, seed=config.seed)
+
+    # 4. Choose what is trained when
+    phases = tl.plan_phases(
+        config.strategy, trainable=config.trainable, epochs=config.epochs, learning_rate=config.learning_rate
+    )
+
+    # 5. Train: the frozen part runs once, Keras trains what lies above it
+    tl.fit(model, splits, phases, batch_size=config.batch_size, seed=config.seed, run=run)
+
+    # 6. Evaluate on the test texts, beside what no transfer would have given
+    evaluation = tl.evaluate(model, splits, seed=config.seed)
+    tl.save_evaluation(evaluation, run.path)
+
+    # 7. Export for servers (SavedModel, takes strings) and phones (LiteRT, takes token ids)
+    artifacts = tl.export(model, run.path / "exports", targets=("saved_model", "tflite_float32", "tflite_float16"))
+
+    # 8. Verify each export in its own runtime, from the raw test texts
+    parity = tl.verify(artifacts, model, splits.test)
+
+    # 9. Sum up
+    return tl.finish_run(run, evaluation, artifacts, parity)
+
+
+if __name__ == "__main__":
+    from tlkeras.cli import run_recipe_file
+
+    run_recipe_file(__file__)

@@ -1,0 +1,91 @@
+"""Transfer learning with Keras: a recipe is a short, straight script over the functions listed here.
+
+Everything is imported on first use, so that `import tlkeras` and the command line start without TensorFlow.
+"""
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+# TensorFlow reports a missing GPU as an error on every CPU-only machine.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+_MODULES = {
+    "tlkeras.errors": ("DataError", "ParityError", "TlkerasError", "TrainingError", "WeightsError"),
+    "tlkeras.runs": ("Run", "create_run", "finish_run"),
+    "tlkeras.data.examples": ("ClassTargets", "Examples", "ImageArrays", "ImageFiles", "Splits", "Texts"),
+    "tlkeras.data.load": ("load_images", "load_texts"),
+    "tlkeras.data.arrays": ("splits_from_arrays", "splits_from_dataset", "splits_from_texts"),
+    "tlkeras.data.splits": ("save_splits",),
+    "tlkeras.sources.model": ("Block", "SourceModel"),
+    "tlkeras.sources.image": ("load_image_source",),
+    "tlkeras.sources.text": ("load_text_source",),
+    "tlkeras.sources.own": ("source_from_keras",),
+    "tlkeras.tasks.model": ("TransferModel",),
+    "tlkeras.tasks.classification": ("build_classifier",),
+    "tlkeras.strategies.phases": ("Phase",),
+    "tlkeras.strategies.table": ("STRATEGIES", "plan_phases"),
+    "tlkeras.training.fit": ("fit",),
+    "tlkeras.evaluation.evaluate": ("evaluate", "save_evaluation"),
+    "tlkeras.evaluation.metrics": ("Evaluation", "Measure"),
+    "tlkeras.export.artifact": ("Artifact", "Parity"),
+    "tlkeras.export.targets": ("export",),
+    "tlkeras.export.verify": ("verify",),
+    "tlkeras.export.predict": ("load_artifact",),
+}
+_API = {name: module for module, names in _MODULES.items() for name in names}
+__all__ = [*_API, "__version__"]  # noqa: PLE0604
+
+_KERAS_FLOOR = (3, 15, 1)
+
+
+def _check_loaded_keras() -> None:
+    """Refuse to go on with a Keras that was imported before it was upgraded (Colab, after the install cell)."""
+    loaded = getattr(sys.modules.get("keras"), "__version__", None)
+    if loaded and tuple(int(part) for part in loaded.split(".")[:3] if part.isdigit()) < _KERAS_FLOOR:
+        floor = ".".join(map(str, _KERAS_FLOOR))
+        raise ImportError(
+            f"tlkeras needs keras>={floor}. Received: {loaded}, which this process had imported already. "
+            "Restart the runtime (Colab: Runtime > Restart session) and run the cells again."
+        )
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _API:
+        raise AttributeError(f"module 'tlkeras' has no attribute {name!r}")
+    _check_loaded_keras()
+    value = getattr(import_module(_API[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+if TYPE_CHECKING:
+    from tlkeras.data.arrays import splits_from_arrays, splits_from_dataset, splits_from_texts
+    from tlkeras.data.examples import ClassTargets, Examples, ImageArrays, ImageFiles, Splits, Texts
+    from tlkeras.data.load import load_images, load_texts
+    from tlkeras.data.splits import save_splits
+    from tlkeras.errors import DataError, ParityError, TlkerasError, TrainingError, WeightsError
+    from tlkeras.evaluation.evaluate import evaluate, save_evaluation
+    from tlkeras.evaluation.metrics import Evaluation, Measure
+    from tlkeras.export.artifact import Artifact, Parity
+    from tlkeras.export.predict import load_artifact
+    from tlkeras.export.targets import export
+    from tlkeras.export.verify import verify
+    from tlkeras.runs import Run, create_run, finish_run
+    from tlkeras.sources.image import load_image_source
+    from tlkeras.sources.model import Block, SourceModel
+    from tlkeras.sources.own import source_from_keras
+    from tlkeras.sources.text import load_text_source
+    from tlkeras.strategies.phases import Phase
+    from tlkeras.strategies.table import STRATEGIES, plan_phases
+    from tlkeras.tasks.classification import build_classifier
+    from tlkeras.tasks.model import TransferModel
+    from tlkeras.training.fit import fit

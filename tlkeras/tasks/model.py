@@ -15,23 +15,29 @@ class TransferModel:
 
     Attributes:
         network: The source model's input (see `SourceModel.network`) to probabilities, float32, shape `(batch, classes)`.
-            Its tensor named `"logits"` holds the values before the softmax.
         source: The source model; its blocks are the lower part of `network`.
-        head: The last block: pooling, dropout and the dense layer named `"logits"`.
+        pool: The segment without weights that turns the source's output into one feature vector for each example.
+        head: The last block: dropout and the dense layer named `"logits"`; features to logits, `(batch, classes)`.
         classes: The class names, in the order of the outputs.
         task: The task's name.
     """
 
     network: "keras.Model"
     source: SourceModel
+    pool: Block
     head: Block
     classes: tuple[str, ...]
     task: str = "classification"
 
     @property
     def blocks(self) -> tuple[Block, ...]:
-        """All blocks from the input up, the head last."""
+        """The blocks that hold weights, from the input up, the head last: what `Phase.trainable` chooses from."""
         return (*self.source.blocks, self.head)
+
+    @property
+    def segments(self) -> tuple[Block, ...]:
+        """All segments from the input to the logits; the network can be cut between any two."""
+        return (*self.source.blocks, self.pool, self.head)
 
     @property
     def modality(self) -> str:

@@ -1,0 +1,93 @@
+"""What a model must beat: the majority class, the same network with random weights, and a model without a network."""
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from tlkeras.data.decode import read_pixels
+from tlkeras.data.examples import Splits, Texts
+from tlkeras.features.cut import activations
+from tlkeras.features.inputs import read_inputs
+from tlkeras.features.rows import Rows
+from tlkeras.sources.blocks import with_random_weights
+from tlkeras.sources.model import Block
+from tlkeras.tasks.model import TransferModel
+
+STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
+PIXELS = 28
+
+
+def majority(splits: Splits) -> np.ndarray:
+    """Predict the class that is most frequent in training, for each test example; int, shape `(n,)`."""
+    return np.full(len(splits.test), np.bincount(splits.train.labels).argmax())
+
+
+def random_network(model: TransferModel, splits: Splits, *, seed: int = 0) -> np.ndarray:
+    """Predict with logistic regression on standardised features of the same network with random weights.
+
+    Random features vary by some 1e-13, so that without standardising them this null would look far weaker than it is.
+
+    Returns:
+        Classes of the test examples, int, shape `(n,)`.
+    """
+    source = with_random_weights(model.source, seed=seed)
+    segments: tuple[Block, ...] = (*source.blocks, model.pool)
+
+    def features(inputs: Rows) -> np.ndarray:
+        return activations(segments, [len(segments)], inputs)[len(segments)][0].values
+
+    parts = [features(read_inputs(part, source)) for part in (splits.train, splits.val, splits.test)]
+    return _logistic(*_standardise(*parts), splits)
+
+
+def without_network(splits: Splits) -> np.ndarray:
+    """Predict with logistic regression on pixels (28 x 28) or on TF-IDF of words and word pairs.
+
+    Returns:
+        Classes of the test examples, int, shape `(n,)`.
+    """
+    if isinstance(splits.train.store, Texts):
+        return _tf_idf(splits)
+    parts = [
+        read_pixels(part.store, PIXELS).reshape(len(part), -1).astype(np.float32) / 255
+        for part in (splits.train, splits.val, splits.test)
+    ]
+    return _logistic(*_standardise(*parts), splits)
+
+
+def _tf_idf(splits: Splits) -> np.ndarray:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    texts = [part.store.texts for part in (splits.train, splits.val, splits.test) if isinstance(part.store, Texts)]
+    try:
+        train = vectorizer.fit_transform(texts[0])
+    except ValueError:  # no word of two letters in any text: nothing to count
+        return majority(splits)
+    return _logistic(train, vectorizer.transform(texts[1]), vectorizer.transform(texts[2]), splits, strengths=(1.0, 10.0, 100.0))
+
+
+def _standardise(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
+    mean, deviation = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    deviation[deviation == 0] = 1.0
+    return [(part - mean) / deviation for part in (train, *others)]
+
+
+def _logistic(
+    train: np.ndarray, val: np.ndarray, test: np.ndarray, splits: Splits, *, strengths: tuple[float, ...] = STRENGTHS
+) -> np.ndarray:
+    """Fit on training, choose the strength on validation, predict the test examples."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    best: tuple[float, Callable[[np.ndarray], np.ndarray]] | None = None
+    for strength in strengths:
+        classifier = LogisticRegression(C=strength, max_iter=200)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            classifier.fit(train, splits.train.labels)
+        score = float(classifier.score(val, splits.val.labels))
+        if best is None or score > best[0]:
+            best = (score, classifier.predict)
+    return majority(splits) if best is None else best[1](test)

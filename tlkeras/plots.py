@@ -1,0 +1,100 @@
+"""The few pictures that every run has."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INK, GRID, BLUE, ORANGE = "#1f2933", "#d9dee4", "#2563eb", "#d97706"
+LONGEST_NAME = 24
+
+
+def _figure(width: float, height: float) -> "Figure":
+    # Figure instead of pyplot: no window, no global state, no backend to choose.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
+
+
+def shorten(name: str) -> str:
+    """Return a name that fits an axis, with dollar signs kept from being read as formulas."""
+    cut = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    return cut.replace("$", r"\$")
+
+
+def save_training(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw loss and accuracy by epoch, phases one after the other; the best epoch of each phase carries a ring.
+
+    Args:
+        rows: The history's rows.
+        path: Where to write the PNG.
+    """
+    figure = _figure(9, 3.6)
+    axes = figure.subplots(1, 2)
+    x = np.arange(1, len(rows) + 1)
+    for axis, name, title in zip(axes, ("loss", "accuracy"), ("Loss", "Accuracy"), strict=True):
+        for column, color, label in ((name, BLUE, "training"), (f"val_{name}", ORANGE, "validation")):
+            values = np.array([float(row.get(column, np.nan)) for row in rows])
+            axis.plot(x, values, color=color, marker="o", markersize=3.5, label=label)
+            if column.startswith("val_"):
+                best = _best_epochs(rows)
+                axis.plot(x[best], values[best], "o", color=color, markersize=9, fillstyle="none")
+        _mark_phases(axis, rows)
+        axis.set_title(title, color=INK, loc="left", fontweight="bold")
+        axis.set_xlabel("epoch (over all phases)")
+        axis.set_xticks(x[:: max(1, len(x) // 12)])
+        axis.grid(color=GRID, linewidth=0.7)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylim(bottom=0)
+    axes[0].legend(frameon=False)
+    figure.savefig(path, format="png")
+
+
+def _best_epochs(rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The index of the last row marked best in each phase: the weights that were kept."""
+    last = {row["phase"]: index for index, row in enumerate(rows) if row.get("best")}
+    return sorted(last.values())
+
+
+def _mark_phases(axis: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    for index, row in enumerate(rows):
+        first = index == 0 or rows[index - 1]["phase"] != row["phase"]
+        if first and index:
+            axis.axvline(index + 0.5, color=GRID, linestyle="--")
+        if first:
+            at = axis.get_xaxis_transform()
+            axis.text(index + 0.6, 0.99, shorten(str(row["phase"])), transform=at, va="top", fontsize=8, color="#6b7280")
+
+
+def save_confusion(confusion: np.ndarray, classes: Sequence[str], path: Path) -> None:
+    """Draw a confusion matrix: counts, shaded by the share of their row.
+
+    Args:
+        confusion: Counts, int, shape `(classes, classes)`; rows are the true classes.
+        classes: The class names, in that order.
+        path: Where to write the PNG.
+    """
+    count = len(classes)
+    side = min(14.0, 2.6 + 0.42 * count)
+    figure = _figure(side + 0.6, side)
+    axis = figure.subplots()
+    share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    image = axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    if count <= 30:
+        for row, column in np.ndindex(count, count):
+            color = "white" if share[row, column] > 0.55 else INK
+            text = str(confusion[row, column]) if confusion[row, column] else ""
+            axis.text(column, row, text, ha="center", va="center", color=color, fontsize=9 if count <= 15 else 6)
+    names = [shorten(name) for name in classes]
+    size = 9 if count <= 30 else 5
+    axis.set_xticks(range(count), names, rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
+    axis.set_yticks(range(count), names, fontsize=size)
+    axis.set_xlabel("predicted")
+    axis.set_ylabel("true")
+    axis.set_title("Confusion on the test split", color=INK, loc="left", fontweight="bold")
+    figure.colorbar(image, label="share of the true class", shrink=0.8)
+    figure.savefig(path, format="png")

@@ -1,0 +1,46 @@
+"""A phase of training, as data."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What is trained, from where, how and for how long; a strategy is a list of phases.
+
+    Attributes:
+        name: Shown in the table and the history.
+        trainable: Which blocks: `"head"`, `"top:2"` (the head and the two highest blocks of the source), `"top:50%"`, names or
+            patterns separated by commas, or `"all"`.
+        initialise: `"pretrained"` goes on from the weights that are there, `"random"` draws new ones first.
+        solver: `"gradient"` trains with Keras; `"logistic"` solves the head alone on the frozen features by L-BFGS, its
+            strength of regularization chosen on the validation examples.
+        learning_rate: The peak, for the gradient solver.
+        schedule: `"constant"`, `"cosine"` (a tenth of the steps warms up, then down to zero) or `"plateau"` (halved when the
+            validation loss has not improved for two epochs).
+        epochs: Passes over the training examples, at most.
+        patience: Epochs without a better validation loss after which the phase ends.
+        batch_norm: What BatchNormalization in *trainable* blocks does: `"frozen"` keeps statistics, scale and offset;
+            `"affine_only"` trains scale and offset; `"train"` trains both and moves the statistics.
+    """
+
+    name: str
+    trainable: str = "head"
+    initialise: Literal["pretrained", "random"] = "pretrained"
+    solver: Literal["gradient", "logistic"] = "gradient"
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "cosine", "plateau"] = "cosine"
+    epochs: int = 10
+    patience: int = 3
+    batch_norm: Literal["frozen", "affine_only", "train"] = "frozen"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        if self.solver == "logistic" and self.trainable != "head":
+            raise ValueError(f"The logistic solver fits the head only. Received: trainable={self.trainable!r}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"A learning rate is a number above 0. Received: {self.learning_rate}")
+        if self.epochs < 1:
+            raise ValueError(f"A phase takes at least one epoch. Received: {self.epochs}")
+        if self.patience < 1:
+            raise ValueError(f"Patience is at least one epoch. Received: {self.patience}")

@@ -1,0 +1,74 @@
+"""Strategies: functions that return the phases, by the names that a command line uses."""
+
+from collections.abc import Callable
+
+from tlkeras.errors import unknown
+from tlkeras.strategies.phases import Phase
+
+HEAD = Phase(name="head", trainable="head", solver="logistic", epochs=1)
+
+
+def feature_extraction(*, trainable: str | None, epochs: int, learning_rate: float) -> list[Phase]:
+    """Fit the head on frozen features; with `trainable`, train those blocks by gradient instead."""
+    if trainable in (None, "head"):
+        return [HEAD]
+    return fine_tune(trainable=trainable, epochs=epochs, learning_rate=learning_rate)
+
+
+def fine_tune(*, trainable: str | None, epochs: int, learning_rate: float) -> list[Phase]:
+    """Fit the head, then train it with the top blocks at a tenth of the rate (LP-FT; Kumar et al. 2022).
+
+    A head of random weights would send large, random gradients into the pre-trained blocks and spoil them.
+    """
+    if trainable == "head":
+        return [HEAD]
+    upper = Phase(
+        name="top blocks", trainable=trainable or "top:60%", learning_rate=learning_rate / 10, epochs=epochs, patience=4
+    )
+    return [HEAD, upper]
+
+
+def from_scratch(*, trainable: str | None, epochs: int, learning_rate: float) -> list[Phase]:
+    """Train everything from random weights: what the same network reaches without transfer."""
+    if trainable not in (None, "all"):
+        raise ValueError(f"Strategy 'from_scratch' trains all blocks. Received: trainable={trainable!r}. Leave it out.")
+    phase = Phase(
+        name="from scratch",
+        trainable="all",
+        initialise="random",
+        learning_rate=learning_rate,
+        epochs=epochs,
+        patience=epochs,
+        batch_norm="train",
+    )
+    return [phase]
+
+
+STRATEGIES: dict[str, Callable[..., list[Phase]]] = {
+    "feature_extraction": feature_extraction,
+    "fine_tune": fine_tune,
+    "from_scratch": from_scratch,
+}
+
+
+def plan_phases(
+    strategy: str, *, trainable: str | None = None, epochs: int = 12, learning_rate: float = 1e-3
+) -> list[Phase]:
+    """Return the phases of a strategy by name.
+
+    Args:
+        strategy: A key of `STRATEGIES`.
+        trainable: Overrides which blocks the last phase trains; see `Phase.trainable`.
+        epochs: Passes over the training examples in the phase that trains by gradient, at most.
+        learning_rate: The peak rate for a head or a network of random weights; pre-trained blocks get a tenth.
+
+    Raises:
+        ValueError: There is no such strategy, or a number is out of range.
+
+    Example:
+        >>> [phase.name for phase in plan_phases("fine_tune", trainable="top:2")]
+        ['head', 'top blocks']
+    """
+    if strategy not in STRATEGIES:
+        raise unknown("strategy", strategy, STRATEGIES, "tlkeras show image_classification")
+    return STRATEGIES[strategy](trainable=trainable, epochs=epochs, learning_rate=learning_rate)

@@ -1,0 +1,118 @@
+"""Keras callbacks: keep the best weights, stop on a loss that is not finite, show the table."""
+
+import logging
+import math
+import sys
+import time
+from typing import Any
+
+import keras
+
+from tlkeras.errors import TrainingError
+from tlkeras.strategies.phases import Phase
+from tlkeras.training.history import History
+
+log = logging.getLogger("tlkeras")
+
+
+class BestWeights(keras.callbacks.Callback):
+    """Keep the weights of the lowest validation loss, stop when it has not improved for `patience` epochs, restore at the end.
+
+    Keras's EarlyStopping forgets its best at every call of `fit`, and restores only when it stopped early.
+    """
+
+    def __init__(self, patience: int) -> None:
+        super().__init__()
+        self.patience = patience
+        self.best = math.inf
+        self.best_epoch = -1
+        self.weights: list[Any] | None = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Compare this epoch's validation loss with the best so far."""
+        loss = (logs or {}).get("val_loss", math.nan)
+        if loss < self.best:
+            self.best, self.best_epoch, self.weights = loss, epoch, self.model.get_weights()
+        elif epoch - self.best_epoch >= self.patience:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Go back to the best weights."""
+        if self.weights is not None:
+            self.model.set_weights(self.weights)
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """End training with an explanation as soon as the loss is not a finite number."""
+
+    def __init__(self, phase: Phase) -> None:
+        super().__init__()
+        self.phase = phase
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Remember where we are."""
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Look at the running loss."""
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"The loss became {loss} in phase {self.phase.name!r}, epoch {self.epoch + 1}, step {batch + 1}: the weights are "
+                f"of no use from there on. The learning rate was {self.phase.learning_rate:g}: try --learning-rate "
+                f"{self.phase.learning_rate / 3:.1g} or lower; if it stays, look for broken inputs in the data."
+            )
+
+
+class Table(keras.callbacks.Callback):
+    """One line for each epoch: losses, accuracies, learning rate, seconds, time left; the best epoch is marked."""
+
+    HEADER = f"{'epoch':>7} {'loss':>8} {'accuracy':>9} {'val loss':>9} {'val acc.':>9} {'rate':>9} {'seconds':>8} {'left':>6}"
+
+    def __init__(self, phase: Phase, history: History, steps: int) -> None:
+        super().__init__()
+        self.phase, self.history, self.steps = phase, history, steps
+        self.best = math.inf
+        self.started = self.epoch_started = 0.0
+        self.on_terminal = sys.stderr.isatty()
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Start the clock and write the header."""
+        self.started = time.monotonic()
+        log.info(self.HEADER)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Start the epoch's clock."""
+        self.epoch_started = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Move the bar, on a terminal only."""
+        if self.on_terminal:
+            filled = round(24 * (batch + 1) / self.steps)
+            loss = (logs or {}).get("loss", math.nan)
+            sys.stderr.write(f"\r{'━' * filled}{'╌' * (24 - filled)} step {batch + 1}/{self.steps}  loss {loss:.4f} ")
+            sys.stderr.flush()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Write the line and keep the row."""
+        logs = logs or {}
+        now = time.monotonic()
+        better = logs.get("val_loss", math.inf) < self.best
+        self.best = min(self.best, logs.get("val_loss", math.inf))
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        left = (now - self.started) / (epoch + 1) * (self.phase.epochs - epoch - 1)
+        row = {"phase": self.phase.name, "epoch": epoch + 1, **logs, "learning_rate": rate, "best": int(better)}
+        self.history.add({**row, "seconds": round(now - self.epoch_started, 3)})
+        if self.on_terminal:
+            sys.stderr.write("\r\033[K")
+        columns = (logs.get(name, math.nan) for name in ("loss", "accuracy", "val_loss", "val_accuracy"))
+        loss, accuracy, val_loss, val_accuracy = columns
+        log.info(
+            f"{epoch + 1:>4}/{self.phase.epochs:<2} {loss:>8.4f} {accuracy:>9.3f} {val_loss:>9.4f} {val_accuracy:>9.3f} "
+            f"{rate:>9.2e} {now - self.epoch_started:>8.1f} {_duration(left):>6}{' *' if better else ''}"
+        )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

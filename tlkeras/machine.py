@@ -1,0 +1,44 @@
+"""What a run ran on: versions, cores, memory, accelerators."""
+
+import os
+import platform
+import re
+import sys
+from importlib import metadata
+from typing import Any
+
+
+def environment() -> dict[str, Any]:
+    """Describe the software and the machine; accelerators only if TensorFlow is loaded already, since that takes seconds."""
+    tensorflow = sys.modules.get("tensorflow")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_bytes": _memory(),
+        "accelerators": [device.name for device in tensorflow.config.list_physical_devices("GPU")] if tensorflow else None,
+        "versions": installed_versions(),
+    }
+
+
+def installed_versions() -> dict[str, str | None]:
+    """Return the versions of tlkeras and of what it requires; None for what is not installed."""
+    try:
+        required = [item for item in metadata.requires("tlkeras") or [] if "extra ==" not in item]
+    except metadata.PackageNotFoundError:
+        required = []
+    names = [re.split(r"[^A-Za-z0-9._-]", item, maxsplit=1)[0] for item in required]
+    return {name: _version(name) for name in ("tlkeras", *names, "keras-hub")}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _memory() -> int | None:
+    if not hasattr(os, "sysconf"):
+        return None
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

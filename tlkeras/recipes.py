@@ -1,0 +1,73 @@
+"""Recipe files: found by name in the recipes' folder, or given by path; the folder is the registry."""
+
+import ast
+import importlib.util
+import sys
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from types import ModuleType
+
+from tlkeras.errors import TlkerasError, unknown
+
+
+def recipe_files() -> dict[str, Path]:
+    """Return the recipes that come with tlkeras, by name: those of the checkout, or those in the wheel."""
+    package = Path(__file__).parent
+    folders = (package / "_recipes", package.parent / "recipes")
+    folder = next((folder for folder in folders if folder.is_dir()), folders[0])
+    return {file.stem: file for file in sorted(folder.glob("*.py")) if not file.stem.startswith("_")}
+
+
+def find_recipe(name: str) -> Path:
+    """Return the file of a recipe.
+
+    Args:
+        name: A name that `tlkeras list` shows, or the path of a Python file.
+
+    Raises:
+        ValueError: There is no such recipe or file.
+    """
+    files = recipe_files()
+    if name in files:
+        return files[name]
+    if not name.endswith(".py"):
+        raise unknown("recipe", name, files, "tlkeras list")
+    if not Path(name).is_file():
+        raise ValueError(f"No such recipe file. Received: {name!r}. Copy one to start from: tlkeras copy NAME {name}")
+    return Path(name)
+
+
+def purpose(file: Path) -> str:
+    """Return the first line of a recipe's docstring, read without running it."""
+    return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split("\n", 1)[0]
+
+
+def load_recipe(file: Path) -> ModuleType:
+    """Run a recipe file as a module and return it: `Config` (a frozen dataclass), `run(config)` and, if given, `SMOKE`.
+
+    Raises:
+        TlkerasError: The file is not a recipe.
+    """
+    name = f"tlkeras_recipe_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise TlkerasError(f"{file} is not a Python file. A recipe's name ends in .py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # the help texts are read from the source of the module that holds Config
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise TlkerasError(f"{error.filename}, line {error.lineno}: {error.msg}. Mend the recipe and run it again.") from error
+    _check(module, file)
+    return module
+
+
+def _check(module: ModuleType, file: Path) -> None:
+    config = getattr(module, "Config", None)
+    if not (isinstance(config, type) and is_dataclass(config)):
+        raise TlkerasError(f"{file} has no dataclass named Config. `tlkeras show image_classification` shows how it looks.")
+    if not callable(getattr(module, "run", None)):
+        raise TlkerasError(f"{file} has no function named run. `tlkeras show image_classification` shows how it looks.")
+    stray = sorted(set(getattr(module, "SMOKE", {})) - {item.name for item in fields(config)})
+    if stray:
+        raise TlkerasError(f"{file}: SMOKE sets {', '.join(map(repr, stray))}, which Config does not have.")

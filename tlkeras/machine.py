@@ -10,12 +10,14 @@ from typing import Any
 
 def environment() -> dict[str, Any]:
     """Describe the software and the machine; accelerators only if TensorFlow is loaded already, since that takes seconds."""
+    import psutil
+
     tensorflow = sys.modules.get("tensorflow")
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory_bytes": _memory(),
+        "memory_bytes": psutil.virtual_memory().total,
         "accelerators": [device.name for device in tensorflow.config.list_physical_devices("GPU")] if tensorflow else None,
         "versions": installed_versions(),
     }
@@ -36,9 +38,3 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _memory() -> int | None:
-    if not hasattr(os, "sysconf"):
-        return None
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

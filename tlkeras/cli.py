@@ -1,0 +1,308 @@
+"""The `tlkeras` command: the only module that knows about command lines."""
+
+import contextlib
+import errno
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import tyro
+
+import tlkeras
+from tlkeras.errors import TlkerasError, unknown
+from tlkeras.recipes import find_recipe, load_recipe, purpose, recipe_files
+
+DEMO = {"data": "sample", "source": "efficientnet_lite0", "image_size": 97}
+"""What `tlkeras demo` sets: the embedded pictures, weights from a package, a size that two cores do in a minute."""
+
+_Name = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+_File = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
+
+_log = logging.getLogger("tlkeras")
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Args:
+        arguments: What follows the program's name; that of this process if not given.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    try:
+        _dispatch([word for word in words if word != "--debug"])
+        sys.stdout.flush()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except BrokenPipeError:  # `tlkeras list | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (Exception, KeyboardInterrupt) as error:
+        return _explain(error, debug)
+    return 0
+
+
+def run_recipe_file(file: str) -> None:
+    """Run a recipe file with the flags of this process, then leave it: for `python recipes/image_classification.py`."""
+    sys.exit(main(["run", file, *sys.argv[1:]]))
+
+
+def demo() -> None:
+    """Classify the embedded pictures with real ImageNet weights: train, evaluate, export, verify. Takes run's flags."""
+
+
+def list_recipes() -> None:
+    """List the recipes."""
+    _print_table(("recipe", "what it does"), [(name, purpose(file)) for name, file in recipe_files().items()])
+    print("\nIts flags: tlkeras run NAME --help    Its text: tlkeras show NAME    Your own: tlkeras copy NAME FILE")
+
+
+def show(name: _Name, /) -> None:
+    """Print a recipe.
+
+    Args:
+        name: Name that `tlkeras list` shows.
+    """
+    print(find_recipe(name).read_text(encoding="utf-8"), end="")
+
+
+def copy(name: _Name, file: _File, /) -> None:
+    """Copy a recipe to a file of your own, to be changed and run with `tlkeras run FILE`.
+
+    Args:
+        name: Name that `tlkeras list` shows.
+        file: New file, ending in .py.
+    """
+    text = find_recipe(name).read_text(encoding="utf-8")
+    if file.suffix != ".py":
+        raise ValueError(f"A recipe's file name ends in .py. Received: {str(file)!r}")
+    with file.open("x", encoding="utf-8") as stream:
+        stream.write(text)
+    print(f"{file} is yours. Run it: tlkeras run {file}")
+
+
+def run(recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME-or-FILE")], /) -> None:
+    """Run a recipe; `tlkeras run NAME --help` lists its flags.
+
+    Args:
+        recipe: Name that `tlkeras list` shows, or a Python file.
+    """
+
+
+def predict(
+    artifact: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="ARTIFACT")],
+    inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="INPUT…")],
+    /,
+    *,
+    output: Path | None = None,
+    json: bool = False,
+    top: int = 1,
+    text_column: str | None = None,
+) -> None:
+    """Predict with an exported file alone; a .tflite needs no TensorFlow.
+
+    Args:
+        artifact: Exported .tflite file or SavedModel folder.
+        inputs: Pictures, folders of pictures, tables, texts, or - for lines of standard input.
+        output: CSV file to write, with every column of a table that came in.
+        json: Print a JSON line for each input.
+        top: Classes to show for each input.
+        text_column: Column of a table that holds the texts; guessed if not given.
+    """
+    raise NotImplementedError
+
+
+def sources() -> None:
+    """List the source models to start from."""
+    raise NotImplementedError
+
+
+def blocks(
+    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")], /, *, image_size: int | None = None
+) -> None:
+    """List a source model's blocks: what `--trainable` can name.
+
+    Args:
+        source: Name that `tlkeras sources` shows.
+        image_size: Side of the square picture in pixels; the source's own size if not given.
+    """
+    raise NotImplementedError
+
+
+def doctor() -> None:
+    """Say whether this machine and its packages are fit, and how to get what is missing."""
+    from tlkeras.doctor import examine
+
+    findings = list(examine())
+    rows = [(finding.subject, finding.value, "" if finding.good else "NO", finding.remedy) for finding in findings]
+    _print_table(("looked at", "found", "", "what to do"), rows)
+    bad = [finding.subject for finding in findings if not finding.good]
+    print(f"\nNot fit: {', '.join(bad)}. The last column says what to do." if bad else "\nAll fit.")
+    if bad:
+        sys.exit(1)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo,
+    "list": list_recipes,
+    "show": show,
+    "copy": copy,
+    "run": run,
+    "predict": predict,
+    "sources": sources,
+    "blocks": blocks,
+    "doctor": doctor,
+}
+
+_DESCRIPTION = """Transfer learning with Keras: from a folder of pictures or a table of texts to a verified phone model.
+
+Begin with `tlkeras demo`, then `tlkeras run image_classification --data photos/`.
+Everywhere: --debug shows the traceback of an error. --version prints the version."""
+
+
+def _dispatch(words: Sequence[str]) -> None:
+    name, rest = (words[0], words[1:]) if words else ("--help", [])
+    asks_help = rest[:1] in (["-h"], ["--help"])
+    if name == "--version":
+        print(f"tlkeras {tlkeras.__version__}")
+    elif name == "demo":
+        if not {"-h", "--help"} & set(rest):
+            print(_demo_text(rest))
+        _run_recipe("image_classification", rest, prog="tlkeras demo", settings=DEMO)
+    elif name == "run" and rest and not asks_help:
+        if rest[0].startswith("-"):
+            raise ValueError(f"The recipe comes first: tlkeras run NAME [--field value …]. Received: {rest[0]!r}")
+        _run_recipe(rest[0], rest[1:], prog=f"tlkeras run {rest[0]}")
+    elif name in COMMANDS or name in ("-h", "--help"):
+        _show_messages(sys.stderr)
+        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="tlkeras", description=_DESCRIPTION, args=[name, *rest])
+    else:
+        raise unknown("command", name, COMMANDS, "tlkeras --help")
+
+
+def _demo_text(rest: Sequence[str]) -> str:
+    command = " ".join(["tlkeras run image_classification", _as_flags(DEMO), *rest])
+    return (
+        "This fine-tunes EfficientNet-Lite0 (real ImageNet weights, from an installed package) on the embedded pictures of\n"
+        "animals, measures it on pictures it has not seen, beside what no transfer would have given, exports it for servers\n"
+        "and phones, and checks that each exported file says what the trained model says. Nothing is downloaded; it takes\n"
+        f"about a minute on two cores. The same as:\n\n    {command}\n"
+    )
+
+
+def _run_recipe(name: str, flags: Sequence[str], *, prog: str, settings: Mapping[str, Any] | None = None) -> None:
+    """Run a recipe with `settings`, and above them those of SMOKE if asked for, as the defaults of its flags."""
+    recipe = load_recipe(find_recipe(name))
+    smoke = getattr(recipe, "SMOKE", {})
+    config = tyro.cli(
+        recipe.Config,
+        prog=prog,
+        description=f"{recipe.__doc__ or ''}\nAlso: --smoke for a run of a few seconds, with {_as_flags(smoke)}",
+        args=[flag for flag in flags if flag != "--smoke"],
+        default=recipe.Config(**{**(settings or {}), **(smoke if "--smoke" in flags else {})}),
+    )
+    _show_messages(sys.stdout)
+    with _stoppable():
+        recipe.run(config)
+
+
+def _as_flags(settings: Mapping[str, Any]) -> str:
+    return " ".join(f"--{name.replace('_', '-')} {value}" for name, value in settings.items())
+
+
+def _show_messages(stream: TextIO) -> None:
+    """Send the library's messages to a stream: with colours on a terminal, as plain lines elsewhere."""
+    for handler in [handler for handler in _log.handlers if isinstance(handler, _Messages)]:
+        _log.removeHandler(handler)
+    _log.addHandler(_Messages(stream))
+    _log.setLevel(logging.DEBUG)  # for log.txt, which also gets the tracebacks
+
+
+class _Messages(logging.Handler):
+    """Shows messages on a stream."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(logging.INFO)
+        self.stream = stream
+        self.console: Any = None
+        if stream.isatty():
+            from rich.console import Console
+
+            self.console = Console(file=stream)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.levelno >= logging.WARNING:
+            text = f"{record.levelname.capitalize()}: {text}"
+        if self.console:
+            self.console.print(
+                text, markup=False, soft_wrap=True, style="yellow" if record.levelno >= logging.WARNING else None
+            )
+        else:
+            self.stream.write(f"{text}\n")
+            self.stream.flush()
+
+
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows: as a rich table on a terminal, in aligned plain columns elsewhere."""
+    if not sys.stdout.isatty():
+        from tlkeras.summary import format_table
+
+        print(format_table(header, rows))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*header, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Leave by an exception when asked to stop, so that what is being written is finished or removed."""
+
+    def stop(*_: Any) -> None:
+        raise SystemExit(143)
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        _log.warning("Stopped before the end. Go on later with the same command and --resume.")
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _explain(error: BaseException, debug: bool) -> int:
+    """Print one message for an error and return the exit code that ARCHITECTURE.md gives it."""
+    code, message = _code_and_message(error)
+    _log.debug("%s", message, exc_info=error)
+    if debug:
+        traceback.print_exception(error)
+    print(message if code == 130 else f"Error: {message}", file=sys.stderr)
+    return code
+
+
+def _code_and_message(error: BaseException) -> tuple[int, str]:
+    if isinstance(error, KeyboardInterrupt):
+        return 130, "Interrupted."
+    if isinstance(error, TlkerasError):
+        return error.exit_code, str(error)
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return 3, f"Out of memory: {error}. Try a smaller --batch-size or --image-size, or a smaller source model."
+    if isinstance(error, OSError) and error.errno in _NO_SPACE:
+        return 3, f"The disk is full: {error}. Make room, then run the same command with --resume."
+    if isinstance(error, FileExistsError):
+        return 2, f"{error.filename} exists already and is not overwritten. Give another name."
+    if isinstance(error, (ValueError, OSError, ImportError)):
+        return 2, str(error)
+    return 1, f"{type(error).__name__}: {error}. This was not foreseen: --debug shows where it happened, please report it."

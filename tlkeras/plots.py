@@ -39,10 +39,11 @@ def save_training(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     for axis, name, title in zip(axes, ("loss", "accuracy"), ("Loss", "Accuracy"), strict=True):
         for column, color, label in ((name, BLUE, "training"), (f"val_{name}", ORANGE, "validation")):
             values = np.array([float(row.get(column, np.nan)) for row in rows])
-            axis.plot(x, values, color=color, marker="o", markersize=3.5, label=label)
-            if column.startswith("val_"):
-                best = _best_epochs(rows)
-                axis.plot(x[best], values[best], "o", color=color, markersize=9, fillstyle="none")
+            for part in _phases(rows):
+                axis.plot(x[part], values[part], color=color, marker="o", markersize=3.5, label=label)
+                label = "_again"
+        best = _best_epochs(rows)
+        axis.plot(x[best], values[best], "o", color=ORANGE, markersize=9, fillstyle="none")
         _mark_phases(axis, rows)
         axis.set_title(title, color=INK, loc="left", fontweight="bold")
         axis.set_xlabel("epoch (over all phases)")
@@ -60,14 +61,19 @@ def _best_epochs(rows: Sequence[Mapping[str, Any]]) -> list[int]:
     return sorted(last.values())
 
 
+def _phases(rows: Sequence[Mapping[str, Any]]) -> list[slice]:
+    """The rows of each phase; lines are not drawn across, because the phases' losses need not be of one kind."""
+    starts = [index for index, row in enumerate(rows) if index == 0 or rows[index - 1]["phase"] != row["phase"]]
+    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], len(rows)], strict=True)]
+
+
 def _mark_phases(axis: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    for index, row in enumerate(rows):
-        first = index == 0 or rows[index - 1]["phase"] != row["phase"]
-        if first and index:
-            axis.axvline(index + 0.5, color=GRID, linestyle="--")
-        if first:
-            at = axis.get_xaxis_transform()
-            axis.text(index + 0.6, 0.99, shorten(str(row["phase"])), transform=at, va="top", fontsize=8, color="#6b7280")
+    for part in _phases(rows):
+        if part.start:
+            axis.axvline(part.start + 0.5, color=GRID, linestyle="--")
+        at = axis.get_xaxis_transform()
+        name = shorten(str(rows[part.start]["phase"]))
+        axis.text(part.start + 0.6, 0.99, name, transform=at, va="top", fontsize=8, color="#6b7280")
 
 
 def save_confusion(confusion: np.ndarray, classes: Sequence[str], path: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from tlkeras.data.examples import Examples, Splits
-from tlkeras.data.splits import safe_cell
 from tlkeras.evaluation import nulls
 from tlkeras.evaluation.metrics import (
     Evaluation,
@@ -22,8 +21,8 @@ from tlkeras.evaluation.metrics import (
 )
 from tlkeras.features.engine import run_network
 from tlkeras.features.inputs import read_inputs
+from tlkeras.files import safe_cell, write_file, write_json
 from tlkeras.plots import save_confusion
-from tlkeras.runs import write_file, write_json
 from tlkeras.tasks.model import TransferModel
 
 log = logging.getLogger("tlkeras")

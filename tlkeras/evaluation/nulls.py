@@ -65,7 +65,9 @@ def _tf_idf(splits: Splits) -> np.ndarray:
         train = vectorizer.fit_transform(texts[0])
     except ValueError:  # no word of two letters in any text: nothing to count
         return majority(splits)
-    return _logistic(train, vectorizer.transform(texts[1]), vectorizer.transform(texts[2]), splits, strengths=(1.0, 10.0, 100.0))
+    return _logistic(
+        train, vectorizer.transform(texts[1]), vectorizer.transform(texts[2]), splits, strengths=(1.0, 10.0, 100.0)
+    )
 
 
 def _standardise(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:

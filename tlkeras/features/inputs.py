@@ -33,7 +33,9 @@ def read_inputs(examples: Examples, source: SourceModel) -> Rows:
 
 def _pixels_in_a_file(examples: Examples, size: int) -> np.ndarray:
     shape = (len(examples), size, size, 3)
-    log.info("%d pictures do not fit the memory: their pixels go to a temporary file of %.1f GB", shape[0], np.prod(shape) / 1e9)
+    log.info(
+        "%d pictures do not fit the memory: their pixels go to a temporary file of %.1f GB", shape[0], np.prod(shape) / 1e9
+    )
     with tempfile.TemporaryFile() as stream:
         pixels = np.memmap(stream, dtype=np.uint8, mode="w+", shape=shape)
     start = 0

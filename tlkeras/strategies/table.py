@@ -51,9 +51,7 @@ STRATEGIES: dict[str, Callable[..., list[Phase]]] = {
 }
 
 
-def plan_phases(
-    strategy: str, *, trainable: str | None = None, epochs: int = 12, learning_rate: float = 1e-3
-) -> list[Phase]:
+def plan_phases(strategy: str, *, trainable: str | None = None, epochs: int = 12, learning_rate: float = 1e-3) -> list[Phase]:
     """Return the phases of a strategy by name.
 
     Args:

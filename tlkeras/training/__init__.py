@@ -1,0 +1,1 @@
+"""Run the phases of a strategy."""

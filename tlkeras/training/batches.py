@@ -77,4 +77,4 @@ def _dataset(
             tensors = tf.nest.flatten(lower(tensors if len(tensors) > 1 else tensors[0], training=False))
         return (tuple(tensors) if len(tensors) > 1 else tensors[0]), y
 
-    return tf.data.Dataset.range(len(plan)).map(load, deterministic=True).prefetch(2)
+    return tf.data.Dataset.range(len(plan)).map(load).prefetch(2)

@@ -59,8 +59,8 @@ class StopOnNaN(keras.callbacks.Callback):
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
             raise TrainingError(
-                f"The loss became {loss} in phase {self.phase.name!r}, epoch {self.epoch + 1}, step {batch + 1}: the weights are "
-                f"of no use from there on. The learning rate was {self.phase.learning_rate:g}: try --learning-rate "
+                f"The loss became {loss} in phase {self.phase.name!r}, epoch {self.epoch + 1}, step {batch + 1}: the weights "
+                f"are of no use from there on. The learning rate was {self.phase.learning_rate:g}: try --learning-rate "
                 f"{self.phase.learning_rate / 3:.1g} or lower; if it stays, look for broken inputs in the data."
             )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tlkeras.errors import WeightsError
-from tlkeras.runs import write_file
+from tlkeras.files import write_file
 from tlkeras.training.history import History
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ import numpy as np
 
 from tlkeras.data.examples import Splits
 from tlkeras.features.inputs import read_inputs
+from tlkeras.files import write_file
 from tlkeras.plots import save_training
-from tlkeras.runs import Run, write_file
+from tlkeras.runs import Run
 from tlkeras.sources.blocks import chain, with_random_weights
 from tlkeras.strategies.phases import Phase
 from tlkeras.tasks.model import TransferModel
@@ -121,8 +122,11 @@ def _solve_head(model: TransferModel, phase: Phase, frozen: FrozenPart, splits: 
     seconds = time.monotonic() - started
     history.add({"phase": phase.name, "epoch": 1, **scores, "learning_rate": "", "seconds": round(seconds, 3), "best": 1})
     log.info(
-        "Logistic regression on the frozen features, strength %g of 5 tried on validation: accuracy %.3f, validation %.3f, %.1f s",
-        scores["strength"], scores["accuracy"], scores["val_accuracy"], seconds,
+        "Logistic regression on the frozen features, strength %g: accuracy %.3f, validation %.3f, %.1f s",
+        scores["strength"],
+        scores["accuracy"],
+        scores["val_accuracy"],
+        seconds,
     )
 
 
@@ -176,6 +180,7 @@ def _train(
         validation_data=eval_batches(val, splits.val.labels, upper.inputs, batch_size=64, lower=lower),
         epochs=phase.epochs,
         steps_per_epoch=steps,
+        shuffle=False,
         callbacks=[*own, *callbacks],
         verbose=0,
     )

@@ -1,0 +1,66 @@
+"""Strategies are data."""
+
+import pytest
+
+from tlkeras.strategies.phases import Phase
+from tlkeras.strategies.table import STRATEGIES, plan_phases
+from tlkeras.training.schedules import learning_rate
+
+
+def test_fine_tune_fits_the_head_first_and_the_top_blocks_at_a_tenth_of_the_rate():
+    head, top = plan_phases("fine_tune", trainable="top:3", epochs=7, learning_rate=2e-3)
+    assert (head.trainable, head.solver) == ("head", "logistic")
+    assert (top.trainable, top.learning_rate, top.epochs, top.batch_norm) == ("top:3", 2e-4, 7, "frozen")
+
+
+@pytest.mark.parametrize("strategy", ["feature_extraction", "fine_tune"])
+def test_trainable_head_means_one_phase(strategy):
+    assert [phase.trainable for phase in plan_phases(strategy, trainable="head")] == ["head"]
+
+
+def test_from_scratch_starts_from_random_weights_and_moves_the_statistics():
+    (phase,) = plan_phases("from_scratch", epochs=3)
+    assert (phase.initialise, phase.trainable, phase.batch_norm) == ("random", "all", "train")
+
+
+def test_a_near_miss_is_answered_with_the_right_name():
+    with pytest.raises(ValueError, match="Received: 'finetune'. Did you mean 'fine_tune'"):
+        plan_phases("finetune")
+
+
+def test_from_scratch_refuses_to_train_a_part():
+    with pytest.raises(ValueError, match="trains all blocks. Received: trainable='top:2'"):
+        plan_phases("from_scratch", trainable="top:2")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("learning_rate", 0.0, "above 0. Received: 0.0"),
+        ("epochs", 0, "at least one epoch. Received: 0"),
+        ("patience", 0, "Received: 0"),
+        ("solver", "logistic", "fits the head only. Received: trainable='all'"),
+    ],
+)
+def test_a_phase_that_cannot_be_trained_is_refused(field, value, message):
+    with pytest.raises(ValueError, match=message):
+        Phase(name="x", trainable="all", **{field: value})
+
+
+def test_every_strategy_of_the_table_gives_phases():
+    for name in STRATEGIES:
+        assert all(isinstance(phase, Phase) for phase in plan_phases(name))
+
+
+def test_cosine_warms_up_over_a_tenth_and_ends_at_zero():
+    schedule = learning_rate(Phase(name="x", learning_rate=1e-3, epochs=10), steps_per_epoch=10)
+    assert float(schedule(0)) == pytest.approx(1e-4)
+    assert float(schedule(5)) == pytest.approx(5.5e-4)
+    assert float(schedule(10)) == pytest.approx(1e-3)
+    assert float(schedule(55)) == pytest.approx(5e-4)
+    assert float(schedule(100)) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_the_other_schedules_start_at_the_rate():
+    assert learning_rate(Phase(name="x", learning_rate=3e-4, schedule="constant"), 5) == 3e-4
+    assert learning_rate(Phase(name="x", learning_rate=3e-4, schedule="plateau"), 5) == 3e-4

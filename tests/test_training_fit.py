@@ -1,0 +1,201 @@
+"""Training: exactly the chosen weights change, the frozen part runs once, the best weights stay."""
+
+import csv
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from tests.networks import square_splits, tiny_source
+from tlkeras.data.examples import ClassTargets
+from tlkeras.errors import TrainingError
+from tlkeras.features import cut as features_cut
+from tlkeras.features.inputs import read_inputs
+from tlkeras.runs import Run
+from tlkeras.strategies.phases import Phase
+from tlkeras.tasks.classification import build_classifier
+from tlkeras.training import frozen as training_frozen
+from tlkeras.training.fit import fit
+from tlkeras.training.freezing import batch_normalizations
+
+SPLITS = square_splits()
+TOP = Phase(name="top", trainable="top:1", epochs=2, learning_rate=1e-2)
+
+
+def _model():
+    return build_classifier(tiny_source(), SPLITS.classes, seed=1)
+
+
+def _weights(model):
+    return {block.name: [weight.numpy() for weight in block.network.weights] for block in model.blocks}
+
+
+def _run(path):
+    return Run(path=path, recipe="test", config={})
+
+
+@pytest.mark.parametrize(
+    ("trainable", "changed"),
+    [("head", {"head"}), ("top:1", {"head", "block_2"}), ("block_1,head", {"head", "block_1"}), ("block_0", {"block_0"})],
+)
+def test_fit_changes_only_the_chosen_blocks_and_no_moving_statistic(trainable, changed):
+    model = _model()
+    before = _weights(model)
+    fit(model, SPLITS, [Phase(name="x", trainable=trainable, epochs=1, learning_rate=1e-2)])
+    after = _weights(model)
+    for block in model.blocks:
+        same = [np.array_equal(a, b) for a, b in zip(before[block.name], after[block.name], strict=True)]
+        trained = [weight.path.endswith(("kernel", "bias")) for weight in block.network.weights]
+        expected = [block.name not in changed or not kernel for kernel in trained]
+        assert same == expected, block.name
+
+
+@pytest.mark.parametrize(
+    ("policy", "affine_moves", "statistics_move"),
+    [("frozen", False, False), ("affine_only", True, False), ("train", True, True)],
+)
+def test_the_policy_decides_what_batch_normalization_of_trainable_blocks_does(policy, affine_moves, statistics_move):
+    model = _model()
+    (layer,) = batch_normalizations(model.blocks[2].network)
+    (frozen,) = batch_normalizations(model.blocks[1].network)
+    before = [w.numpy() for w in layer.weights], [w.numpy() for w in frozen.weights]
+    fit(model, SPLITS, [Phase(name="x", trainable="top:1", epochs=1, learning_rate=1e-2, batch_norm=policy)])
+    moved = {w.name: not np.array_equal(w.numpy(), old) for w, old in zip(layer.weights, before[0], strict=True)}
+    assert moved == {
+        "gamma": affine_moves,
+        "beta": affine_moves,
+        "moving_mean": statistics_move,
+        "moving_variance": statistics_move,
+    }
+    assert all(np.array_equal(w.numpy(), old) for w, old in zip(frozen.weights, before[1], strict=True))
+
+
+def test_cached_and_uncached_training_give_the_same_losses_and_weights(monkeypatch):
+    results = []
+    for cached in (True, False):
+        monkeypatch.setattr(training_frozen, "fits_memory", lambda *_, cached=cached: cached)
+        model = _model()
+        history = fit(model, SPLITS, [TOP], seed=4)
+        results.append(([row["loss"] for row in history.rows], model.network.get_weights()))
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-5)
+    for a, b in zip(results[0][1], results[1][1], strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_the_frozen_part_runs_once_for_all_phases(monkeypatch):
+    passes = []
+    original = features_cut.run_network
+
+    def counting(network, rows, **options):
+        passes.append(len(rows[0]))
+        return original(network, rows, **options)
+
+    monkeypatch.setattr(features_cut, "run_network", counting)
+    fit(_model(), SPLITS, [Phase(name="head", solver="logistic", epochs=1), TOP])
+    assert passes == [90, 30]
+
+
+def test_a_phase_above_one_that_changed_lower_blocks_sees_the_new_features():
+    lower = Phase(name="lower", trainable="block_0,head", epochs=1, learning_rate=3e-2)
+    model = _model()
+    fit(model, SPLITS, [lower, Phase(name="head", solver="logistic", epochs=1)])
+    # The head was solved on the features of now: solving it again finds the same.
+    kernel = model.head.network.get_layer("logits").get_weights()[0]
+    fit(model, SPLITS, [Phase(name="head", solver="logistic", epochs=1)])
+    np.testing.assert_allclose(model.head.network.get_layer("logits").get_weights()[0], kernel, atol=1e-4)
+
+
+def test_the_best_weights_by_validation_loss_are_kept():
+    wrong = replace(SPLITS.val, targets=ClassTargets((SPLITS.val.labels + 1) % 3))
+    splits = replace(SPLITS, val=wrong)  # the better the fit, the higher the validation loss, after a first dip
+    model = _model()
+    phase = Phase(name="x", trainable="all", epochs=5, learning_rate=0.03, patience=5, schedule="constant")
+    history = fit(model, splits, [phase])
+    losses = [row["val_loss"] for row in history.rows]
+    assert np.argmin(losses) < len(losses) - 1, "the case needs a run that gets worse at the end"
+    probabilities = model.network.predict(read_inputs(SPLITS.val, model.source).values.astype("float32"), verbose=0)
+    loss = -np.log(probabilities[np.arange(30), wrong.labels]).mean()
+    assert loss == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_early_stopping_ends_a_phase_after_patience():
+    # A rate of 1e-12 never improves the validation loss beyond the first epoch by more than rounding.
+    history = fit(_model(), SPLITS, [Phase(name="x", trainable="head", epochs=30, learning_rate=1e-12, patience=2)])
+    assert len(history.rows) < 30
+
+
+def test_a_loss_that_is_not_finite_ends_with_an_explanation():
+    class Broken(keras.losses.SparseCategoricalCrossentropy):
+        def call(self, y_true, y_pred):
+            return super().call(y_true, y_pred) * float("nan")
+
+    with pytest.raises(TrainingError, match=r"phase 'top', epoch 1, step 1.*--learning-rate 0\.003"):
+        fit(_model(), SPLITS, [TOP], loss=Broken(from_logits=True))
+
+
+def test_a_run_that_was_broken_off_goes_on_after_the_last_finished_phase(tmp_path):
+    phases = [Phase(name="head", solver="logistic", epochs=1), TOP]
+    whole = _model()
+    fit(whole, SPLITS, phases, seed=2)
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(_model(), SPLITS, phases, seed=2, run=_run(tmp_path), callbacks=[Stop()])
+    resumed = _model()
+    history = fit(resumed, SPLITS, phases, seed=2, run=_run(tmp_path))
+    assert [row["phase"] for row in history.rows] == ["head", "top", "top"]
+    for a, b in zip(whole.network.get_weights(), resumed.network.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_fit_writes_the_model_the_history_and_a_picture(tmp_path):
+    model = _model()
+    fit(model, SPLITS, [Phase(name="head", solver="logistic", epochs=1), TOP], run=_run(tmp_path))
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    x = read_inputs(SPLITS.test, model.source).values.astype("float32")
+    np.testing.assert_allclose(again.predict(x, verbose=0), model.network.predict(x, verbose=0), atol=1e-6)
+    with (tmp_path / "history.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["phase"], row["epoch"]) for row in rows] == [("head", "1"), ("top", "1"), ("top", "2")]
+    assert (tmp_path / "training.png").stat().st_size > 5000
+
+
+def test_own_optimizer_loss_and_callbacks_are_used():
+    seen = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            seen.append((type(self.model.optimizer).__name__, self.model.loss.name))
+
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, name="mine")
+    fit(_model(), SPLITS, [TOP, TOP], optimizer=keras.optimizers.SGD(0.1), loss=loss, callbacks=[Watch()])
+    assert seen == [("SGD", "mine")] * 2
+
+
+def test_from_scratch_starts_from_new_weights_that_follow_from_the_seed():
+    phase = Phase(name="x", trainable="all", initialise="random", epochs=1, learning_rate=1e-9, batch_norm="train")
+    first, second, other = _model(), _model(), _model()
+    for model, seed in ((first, 5), (second, 5), (other, 6)):
+        fit(model, SPLITS, [phase], seed=seed)
+    kernels = [model.blocks[0].network.get_weights()[0] for model in (first, second, other)]
+    np.testing.assert_allclose(kernels[0], kernels[1], atol=1e-6)
+    assert np.abs(kernels[0] - kernels[2]).max() > 0.01
+    assert np.abs(kernels[0] - _model().blocks[0].network.get_weights()[0]).max() > 0.01
+
+
+def test_a_plateau_lowers_the_rate():
+    phase = Phase(name="x", trainable="head", epochs=8, learning_rate=1e-7, schedule="plateau", patience=8)
+    history = fit(_model(), SPLITS, [phase])
+    rates = [row["learning_rate"] for row in history.rows]
+    assert rates[0] == pytest.approx(1e-7)
+    assert rates[-1] < 0.6 * rates[0]
+
+
+def test_learning_works_at_all():
+    model = _model()
+    history = fit(model, SPLITS, [Phase(name="x", trainable="all", epochs=15, learning_rate=1e-2, patience=15)])
+    assert history.rows[-1]["val_accuracy"] > 0.8

@@ -5,6 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tlkeras.errors import TlkerasError
+
+
+class ArtifactError(TlkerasError):
+    """A file cannot be used as an exported model: it is damaged, foreign, or of another kind."""
+
 
 @dataclass(frozen=True)
 class Artifact:
@@ -38,6 +44,7 @@ class Parity:
         max_difference: The largest absolute difference between two probabilities.
         passed: Whether it is within the bounds of its target.
         disagreements: Where the examples with another label come from (at most 20), for messages.
+        problem: Why it did not pass, in words; empty if it did.
     """
 
     target: str
@@ -48,3 +55,4 @@ class Parity:
     max_difference: float
     passed: bool
     disagreements: tuple[str, ...] = ()
+    problem: str = ""

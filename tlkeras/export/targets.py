@@ -1,0 +1,103 @@
+"""The export targets, and the function that writes them."""
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkeras.errors import unknown
+from tlkeras.export import metadata
+from tlkeras.export.artifact import Artifact
+from tlkeras.export.saved_model import save_graph, write_saved_model
+from tlkeras.export.tflite import write_tflite
+from tlkeras.files import write_file
+from tlkeras.summary import format_size
+
+if TYPE_CHECKING:
+    from tlkeras.tasks.model import TransferModel
+
+_log = logging.getLogger("tlkeras")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A form to export to.
+
+    Attributes:
+        file_name: The file's or folder's name in the export folder.
+        write: Called with the model, the common SavedModel (`saved_model.save_graph`) and the path to write to; returns the
+            artefact's contract.
+    """
+
+    file_name: str
+    write: Callable[["TransferModel", Path, Path], dict[str, Any]]
+
+
+TARGETS = {
+    "saved_model": Target("saved_model", write_saved_model),
+    "tflite_float32": Target("model_float32.tflite", write_tflite),
+    "tflite_float16": Target("model_float16.tflite", partial(write_tflite, quantize="float16")),
+}
+
+
+def export(
+    model: "TransferModel", folder: str | Path, *, targets: Sequence[str] = ("saved_model", "tflite_float32", "tflite_float16")
+) -> tuple[Artifact, ...]:
+    """Write a model in each target's form, and `labels.txt` and `metadata.json` beside them.
+
+    Each file or folder appears whole or not at all; `metadata.json`, which holds the contract and the sha256 of each file, is
+    written last.
+
+    Args:
+        model: A trained model.
+        folder: Where the files go; made if need be.
+        targets: Names from `TARGETS`.
+
+    Raises:
+        ValueError: A target is unknown, or none is given.
+        TlkerasError: The network cannot be converted; the message names the operations that LiteRT lacks.
+    """
+    for target in targets:
+        if target not in TARGETS:
+            raise unknown("export target", target, TARGETS, "tlkeras.export.targets.TARGETS")
+    if not targets:
+        raise ValueError(f"No export target is given. Allowed: {', '.join(TARGETS)}")
+    folder = Path(folder)
+    # The summary must not speak of files that are about to change.
+    (folder / metadata.CONTRACT).unlink(missing_ok=True)
+    write_file(folder / metadata.LABELS, lambda path: path.write_bytes(metadata.labels_text(model.classes)))
+    with tempfile.TemporaryDirectory() as temporary:
+        save_graph(model, graph := Path(temporary) / "graph")
+        artifacts = tuple(_write(model, graph, folder, target) for target in targets)
+    content = metadata.to_json({**metadata.contract(model), "artifacts": [_entry(artifact) for artifact in artifacts]})
+    write_file(folder / metadata.CONTRACT, lambda path: path.write_bytes(content))
+    return artifacts
+
+
+def _write(model: "TransferModel", graph: Path, folder: Path, target: str) -> Artifact:
+    started = time.perf_counter()
+    path = folder / TARGETS[target].file_name
+    terms: dict[str, Any] = {}
+    write_file(path, lambda temporary: terms.update(TARGETS[target].write(model, graph, temporary)))
+    size = sum(file.stat().st_size for file in _files(path))
+    _log.info("Wrote %s (%s, %.1f s)", path, format_size(size), time.perf_counter() - started)
+    return Artifact(path=path, target=target, size_bytes=size, labels=model.classes, signature=terms)
+
+
+def _entry(artifact: Artifact) -> dict[str, Any]:
+    digests = {file.relative_to(artifact.path.parent).as_posix(): metadata.sha256(file) for file in _files(artifact.path)}
+    return {
+        "target": artifact.target,
+        "path": artifact.path.name,
+        "size_bytes": artifact.size_bytes,
+        "input": artifact.signature["input"],
+        "sha256": digests,
+    }
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]

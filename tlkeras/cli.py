@@ -8,14 +8,18 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from json import dumps
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import tyro
 
 import tlkeras
 from tlkeras.errors import TlkerasError, unknown
 from tlkeras.recipes import find_recipe, load_recipe, purpose, recipe_files
+
+if TYPE_CHECKING:
+    from tlkeras.export.predict import Predictor
 
 DEMO = {"data": "sample", "source": "efficientnet_lite0", "image_size": 97}
 """What `tlkeras demo` sets: the embedded pictures, weights from a package, a size that two cores do in a minute."""
@@ -114,7 +118,37 @@ def predict(
         top: Classes to show for each input.
         text_column: Column of a table that holds the texts; guessed if not given.
     """
-    raise NotImplementedError
+    from tlkeras import scoring
+    from tlkeras.export.predict import load_artifact
+
+    if top < 1:
+        raise ValueError(f"--top is a number of classes, 1 or more. Received: {top}")
+    predictor = load_artifact(artifact)
+    items = scoring.gather(inputs, predictor.modality, sys.stdin)
+    if predictor.modality == "text" and any(map(scoring.is_table, items)):
+        _score_table(predictor, items, output, text_column)
+        return
+    predictions = scoring.predict_inputs(predictor, items)
+    if output:
+        scoring.save_predictions(predictions, output)
+        print(f"Wrote {output}: {len(predictions)} rows")
+    elif json:
+        for prediction in predictions:
+            print(dumps(scoring.as_json(prediction, predictor.labels, top), ensure_ascii=False))
+    else:
+        _print_table(("input", "label" if top == 1 else "labels"), list(scoring.as_rows(predictions, predictor.labels, top)))
+    if any(prediction.problem for prediction in predictions):
+        sys.exit(1)
+
+
+def _score_table(predictor: "Predictor", items: Sequence[str], output: Path | None, text_column: str | None) -> None:
+    from tlkeras.export.scored import predict_table
+
+    if len(items) != 1 or output is None:
+        raise ValueError(
+            f"A table is scored alone, into a new one: tlkeras predict {predictor.path} {items[0]} --output scored.csv"
+        )
+    predict_table(predictor, items[0], output, text_column=text_column)
 
 
 def sources() -> None:

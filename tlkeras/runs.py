@@ -116,6 +116,7 @@ def finish_run(
             f"{', '.join(failed)} does not behave as the Keras model that was evaluated. "
             f"See {run.path / 'parity.json'} for the differences; do not ship it."
         )
+    write_json(run.path / "environment.json", environment())  # now that TensorFlow is loaded, the accelerators are known
     write_json(run.path / _FINISHED, _headline(run, evaluation))
     _stop_log()
     _unlock(run.lock)

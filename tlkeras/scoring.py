@@ -1,0 +1,95 @@
+"""What `tlkeras predict` is given and gives: files, folders, tables, texts and lines in; rows out."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkeras.data.folders import IMAGE_SUFFIXES
+from tlkeras.data.table_files import TABLE_SUFFIXES
+from tlkeras.files import safe_cell, write_file
+
+if TYPE_CHECKING:
+    from tlkeras.export.predict import Prediction, Predictor
+
+_SHOWN = 60
+
+
+def gather(inputs: Sequence[str], modality: str, lines: Iterable[str]) -> list[str]:
+    """Return the single inputs: `-` becomes the lines, a folder becomes the pictures in it, sorted.
+
+    Args:
+        inputs: Files, folders or texts.
+        modality: `"image"` or `"text"`.
+        lines: Standard input; read only where `-` is among the inputs.
+
+    Raises:
+        ValueError: There is nothing to predict on.
+    """
+    found: list[str] = []
+    for item in inputs:
+        if item == "-":
+            found += [line.rstrip("\r\n") for line in lines if line.strip()]
+        elif modality == "image" and Path(item).is_dir():
+            files = [file for file in Path(item).rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
+            if not files:
+                raise ValueError(
+                    f"There are no pictures in the folder {item!r}. Pictures end in {', '.join(sorted(IMAGE_SUFFIXES))}."
+                )
+            found += map(str, sorted(files))
+        else:
+            found.append(item)
+    if not found:
+        kinds = "files or folders of pictures" if modality == "image" else "texts or a table"
+        raise ValueError(f"There is nothing to predict on. Give {kinds}, or - to read lines from standard input.")
+    return found
+
+
+def is_table(item: str) -> bool:
+    """Say whether an input of a text model is a table rather than a text."""
+    return Path(item).suffix.lower() in TABLE_SUFFIXES and (" " not in item.strip() or Path(item).is_file())
+
+
+def predict_inputs(predictor: "Predictor", items: Sequence[str]) -> "list[Prediction]":
+    """Predict pictures or texts, whichever the artefact is for."""
+    from tlkeras.export.predict import predict_images, predict_texts
+
+    return predict_images(predictor, items) if predictor.modality == "image" else predict_texts(predictor, items)
+
+
+def best(prediction: "Prediction", labels: Sequence[str], top: int) -> list[tuple[str, float]]:
+    """Return the `top` most probable classes with their probabilities, none where the input could not be read."""
+    if prediction.probabilities is None:
+        return []
+    order = prediction.probabilities.argsort()[::-1][:top]
+    return [(labels[index], float(prediction.probabilities[index])) for index in order]
+
+
+def as_json(prediction: "Prediction", labels: Sequence[str], top: int) -> dict[str, Any]:
+    """Return what `--json` prints for one input."""
+    if prediction.problem:
+        return {"input": prediction.source, "problem": prediction.problem}
+    shown = [{"label": label, "probability": round(value, 6)} for label, value in best(prediction, labels, top)]
+    return {"input": prediction.source, **shown[0], **({"top": shown} if top > 1 else {})}
+
+
+def as_rows(predictions: "Iterable[Prediction]", labels: Sequence[str], top: int) -> Iterator[tuple[str, str]]:
+    """Yield the rows of the table that is printed: the input, shortened, and its classes with their probabilities."""
+    for prediction in predictions:
+        source = prediction.source if len(prediction.source) <= _SHOWN else f"{prediction.source[: _SHOWN - 1]}…"
+        answers = ", ".join(f"{label} {value:.3f}" for label, value in best(prediction, labels, top))
+        yield source, answers or f"not read: {prediction.problem}"
+
+
+def save_predictions(predictions: "Sequence[Prediction]", path: Path) -> None:
+    """Write a CSV with the columns `input`, `label`, `probability` and `problem`, whole or not at all."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(["input", "label", "probability", "problem"])
+            for item in predictions:
+                probability = "" if item.probability is None else f"{item.probability:.6f}"
+                writer.writerow([safe_cell(item.source), safe_cell(item.label or ""), probability, safe_cell(item.problem)])
+
+    write_file(path, write)

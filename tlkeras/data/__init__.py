@@ -1,0 +1,1 @@
+"""From what a user has (folders, tables, arrays) to examples and splits."""

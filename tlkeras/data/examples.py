@@ -10,8 +10,10 @@ import numpy as np
 class Store(Protocol):
     """Where the inputs of some examples lie; rows are read by index, nothing is loaded beforehand."""
 
-    modality: str
-    """`"image"` or `"text"`."""
+    @property
+    def modality(self) -> str:
+        """`"image"` or `"text"`."""
+        ...
 
     def __len__(self) -> int: ...
 
@@ -35,9 +37,11 @@ class ImageFiles:
         return len(self.paths)
 
     def take(self, indices: np.ndarray) -> "ImageFiles":
+        """Return the chosen rows, in that order."""
         return replace(self, paths=tuple(self.paths[i] for i in indices))
 
     def where(self, index: int) -> str:
+        """Say where row `index` comes from."""
         return self.paths[index]
 
 
@@ -53,29 +57,35 @@ class ImageArrays:
         return len(self.pixels)
 
     def take(self, indices: np.ndarray) -> "ImageArrays":
+        """Return the chosen rows, in that order."""
         return replace(self, pixels=self.pixels[indices])
 
     def where(self, index: int) -> str:
+        """Say where row `index` comes from."""
         return f"{self.origin}, row {index}"
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts in memory; `rows` are the 1-based physical lines they come from (0 where there is none)."""
+    """Texts in memory; `rows` are the 1-based physical lines they come from, or `files` names a file for each."""
 
     texts: tuple[str, ...]
     rows: np.ndarray
     origin: str = "list"
     modality: str = "text"
+    files: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def take(self, indices: np.ndarray) -> "Texts":
-        return replace(self, texts=tuple(self.texts[i] for i in indices), rows=self.rows[indices])
+        """Return the chosen rows, in that order."""
+        files = tuple(self.files[i] for i in indices) if self.files else ()
+        return replace(self, texts=tuple(self.texts[i] for i in indices), rows=self.rows[indices], files=files)
 
     def where(self, index: int) -> str:
-        return f"{self.origin}, row {self.rows[index]}"
+        """Say where row `index` comes from."""
+        return self.files[index] if self.files else f"{self.origin}, row {self.rows[index]}"
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ class ClassTargets:
     labels: np.ndarray
 
     def take(self, indices: np.ndarray) -> "ClassTargets":
+        """Return the chosen rows, in that order."""
         return ClassTargets(self.labels[indices])
 
 
@@ -137,7 +148,7 @@ class Splits:
 
     Attributes:
         classes: The class names; an example's label is an index into them.
-        fingerprint: A sha256 hex digest of identities, labels and split membership.
+        fingerprint: A sha256 hex digest of identities, contents, labels, classes and split membership.
         notes: What was decided on the way, in words: a split that was made, a column that was guessed.
         skipped: Inputs that were left out, with the reason.
     """

@@ -34,6 +34,7 @@ def packaged_file(distribution: str, ending: str, sha256: str) -> Path:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if digest != sha256:
         raise WeightsError(
-            f"{found[0]} is not the file that tlkeras knows. Received sha256 {digest}, expected {sha256}. Reinstall it: {INSTALL}"
+            f"{found[0]} is not the file that tlkeras knows. Received sha256 {digest}, expected {sha256}. "
+            f"Reinstall it: {INSTALL}"
         )
     return found[0]

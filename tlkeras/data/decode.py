@@ -1,0 +1,203 @@
+"""The one definition of pixels: encoded picture or array in, a square of uint8 RGB out.
+
+Training, evaluation, `tlkeras predict` and the parity check all read pictures through this module, so they see the same pixels.
+It needs Pillow and NumPy only, and starts in a few hundredths of a second.
+"""
+
+import io
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import import_module
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from tlkeras.data.examples import ImageArrays, ImageFiles, Store
+from tlkeras.data.image_files import read_image_file, require_format
+from tlkeras.errors import DataError
+
+MAX_PIXELS = 100_000_000
+"""Pictures with more pixels are refused from their header, before anything is decoded."""
+
+MAX_ASPECT = 50
+"""A central square of a picture longer than this would keep less than 2 % of it."""
+
+# Pillow finds these plugins only by importing all of its forty formats, which takes longer than decoding.
+_PLUGINS = {"WEBP": "PIL.WebPImagePlugin", "TIFF": "PIL.TiffImagePlugin", "AVIF": "PIL.AvifImagePlugin"}
+# The number is the EXIF orientation (CIPA DC-008, tag 0x0112).
+_ORIENTATIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# MAX_PIXELS is checked right after the header, so Pillow's own warning would only be noise on the console.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+def decode_image(data: bytes, size: int) -> np.ndarray:
+    """Return the central square of an encoded picture, uint8, shape `(size, size, 3)`, RGB.
+
+    The orientation tag is applied, transparency is composed on white, 16-bit grey is scaled, an animation gives its first
+    frame. JPEG is decoded at the smallest of 1, 1/2, 1/4, 1/8 of its scale that leaves at least `2 * size` pixels a side; then
+    crop and resize (bilinear with anti-aliasing) are one call.
+
+    Raises:
+        ValueError: With a plain reason: empty, not a picture, truncated, damaged, too many pixels, extreme shape.
+    """
+    kind = require_format(data[:512])
+    try:
+        image = _open_heif(data) if kind == "HEIF" else _open(data, kind)
+        image.draft(None, (2 * size, 2 * size))
+        image.load()
+        square = _central_square(_to_rgb(image), size)
+        return np.array(square if kind == "HEIF" else _upright(square, image))
+    except _RefusedError as error:
+        raise ValueError(str(error)) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ValueError(f"more than {MAX_PIXELS:,} pixels, which is the limit") from None
+    except Exception as error:  # Pillow raises anything from SyntaxError to struct.error on damaged files
+        raise ValueError(_plain_reason(kind, error)) from None
+
+
+def resize_pixels(array: np.ndarray, size: int) -> np.ndarray:
+    """Return the central square of a picture in memory, resized as `decode_image` does.
+
+    Args:
+        array: uint8, shape `(height, width, 3)` or `(height, width)`.
+        size: The side of the result in pixels.
+
+    Returns:
+        uint8, shape `(size, size, 3)`.
+    """
+    return np.array(_central_square(Image.fromarray(array), size).convert("RGB"))
+
+
+def read_pixels(store: Store, size: int, *, on_progress: Callable[[int, int], None] | None = None) -> np.ndarray:
+    """Return all pictures of a store, uint8, shape `(n, size, size, 3)`, in order.
+
+    Args:
+        store: `ImageFiles` or `ImageArrays`.
+        size: The side in pixels.
+        on_progress: Called now and then with the number of pictures done and of all.
+
+    Raises:
+        DataError: A picture cannot be decoded; the message names it.
+    """
+    pixels = np.empty((len(store), size, size, 3), np.uint8)
+    done = 0
+    for batch in iterate_pixels(store, size, 64):
+        pixels[done : done + len(batch)] = batch
+        done += len(batch)
+        if on_progress:
+            on_progress(done, len(pixels))
+    return pixels
+
+
+def iterate_pixels(store: Store, size: int, batch_size: int) -> Iterator[np.ndarray]:
+    """Yield the pictures of a store in order, in batches of uint8, shape `(at most batch_size, size, size, 3)`.
+
+    Memory stays flat: threads (Pillow decodes outside the interpreter lock) are at most two batches ahead of the reader.
+
+    Raises:
+        DataError: A picture cannot be decoded; the message names it.
+    """
+    pool = ThreadPoolExecutor()
+    waiting: deque[list[Future[np.ndarray]]] = deque()
+    try:
+        for start in range(0, len(store), batch_size):
+            rows = range(start, min(start + batch_size, len(store)))
+            waiting.append([pool.submit(_read_row, store, size, row) for row in rows])
+            if len(waiting) > 2:
+                yield np.stack([future.result() for future in waiting.popleft()])
+        while waiting:
+            yield np.stack([future.result() for future in waiting.popleft()])
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _read_row(store: Store, size: int, row: int) -> np.ndarray:
+    if isinstance(store, ImageArrays):
+        return resize_pixels(store.pixels[row], size)
+    if not isinstance(store, ImageFiles):
+        raise TypeError(f"Pixels come from ImageFiles or ImageArrays. Received: {type(store).__name__}")
+    try:
+        return decode_image(read_image_file(store.paths[row]), size)
+    except ValueError as error:
+        raise DataError(f"Cannot read {store.where(row)}: {error}. Replace or remove the file and run again.") from None
+
+
+class _RefusedError(Exception):
+    """A picture that is refused by rule, not because decoding failed."""
+
+
+def _open(data: bytes, kind: str) -> Image.Image:
+    if kind in _PLUGINS:
+        import_module(_PLUGINS[kind])
+    image = Image.open(io.BytesIO(data), formats=[kind])
+    _check_shape(*image.size)
+    return image
+
+
+def _open_heif(data: bytes) -> Image.Image:
+    import pillow_heif
+
+    heif = pillow_heif.open_heif(io.BytesIO(data))
+    _check_shape(*heif.size)
+    return heif.to_pillow()  # libheif has turned it upright already
+
+
+def _check_shape(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise _RefusedError(f"{width} x {height} pixels; the limit is {MAX_PIXELS:,}")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise _RefusedError(
+            f"{width} x {height} pixels: longer than {MAX_ASPECT} to 1, its central square shows next to nothing"
+        )
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Return the picture as RGB or, as a cheaper equal of it, as grey."""
+    if image.mode in ("RGB", "L") and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I;16"):  # convert("RGB") would clip at 255 instead of scaling
+        grey = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise _RefusedError("samples of 32 bits have no defined white; save it with 8 or 16 bits")
+    if image.mode.endswith(("A", "a")) or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _central_square(image: Image.Image, size: int) -> Image.Image:
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+
+
+def _upright(square: Image.Image, image: Image.Image) -> Image.Image:
+    """Apply the orientation of `image` to its central square: the same as turning first, and cheaper."""
+    try:
+        orientation = image.getexif().get(0x0112, 1)
+    except Exception:  # damaged EXIF says nothing about the pixels
+        orientation = 1
+    turned = square.transpose(_ORIENTATIONS[orientation]) if orientation in _ORIENTATIONS else square
+    return turned.convert("RGB")
+
+
+def _plain_reason(kind: str, error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return f"the {kind} file is damaged or truncated at its head"
+    detail = (str(error) or type(error).__name__).splitlines()[0]
+    if "truncated" in detail.lower() or isinstance(error, EOFError):
+        return f"the {kind} file is truncated: it ends too early (an unfinished download or copy?)"
+    return f"the {kind} file is damaged or truncated ({detail})"

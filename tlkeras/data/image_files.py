@@ -1,0 +1,77 @@
+"""Picture files: their bytes, and what their first bytes say they are."""
+
+import os
+from pathlib import Path
+
+MAX_FILE_BYTES = 256 * 2**20
+"""Larger files are refused unread."""
+
+FORMATS = "JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF"
+
+_MAGIC = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"BM": "BMP",
+    b"II*\x00": "TIFF",
+    b"MM\x00*": "TIFF",
+}
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1", b"heif")
+
+
+def sniff_format(head: bytes) -> str | None:
+    """Return the format that the first 64 bytes of a file say it has, or None; a file's suffix says nothing."""
+    for magic, name in _MAGIC.items():
+        if head.startswith(magic):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head[4:8] == b"ftyp":
+        # A HEIF container may hold AV1 pictures under its general brand; then `avif` is among the compatible ones.
+        if b"avif" in head[8:64] or b"avis" in head[8:64]:
+            return "AVIF"
+        if head[8:12] in _HEIF_BRANDS:
+            return "HEIF"
+    return None
+
+
+def read_image_file(path: str | Path) -> bytes:
+    """Return the bytes of a picture file.
+
+    Raises:
+        ValueError: With a plain reason: gone, no permission, empty, too large, or not a picture (then only the head is read).
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > MAX_FILE_BYTES:
+                raise ValueError(f"{size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
+            head = stream.read(512)
+            require_format(head)
+            return head + stream.read()
+    except FileNotFoundError:
+        raise ValueError("the file does not exist (moved, deleted, or a link to nothing)") from None
+    except PermissionError:
+        raise ValueError("no permission to read it") from None
+    except OSError as error:
+        raise ValueError(f"it cannot be read ({error.strerror or error})") from None
+
+
+def require_format(head: bytes) -> str:
+    """Return the format of a picture file from its first bytes (512 at most).
+
+    Raises:
+        ValueError: It is no picture; the reason says what it seems to be.
+    """
+    kind = sniff_format(head[:64])
+    if kind:
+        return kind
+    if not head:
+        raise ValueError("the file is empty")
+    start = head.lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html", b"<head")):
+        raise ValueError("an HTML page, not a picture (a failed download?)")
+    if b"\x00" not in head and all(byte >= 32 or byte in b"\t\n\r\f" for byte in head):
+        raise ValueError("text, not a picture")
+    raise ValueError(f"not a picture in a known format ({FORMATS})")

@@ -66,3 +66,9 @@ def _sync_folder(path: Path) -> None:
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def safe_cell(value: object) -> str:
+    """Return a value as a table cell that no spreadsheet runs as a formula: such a start gets an apostrophe in front."""
+    text = str(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

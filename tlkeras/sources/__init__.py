@@ -1,0 +1,1 @@
+"""Source models: pre-trained networks, cut into named blocks."""

@@ -34,8 +34,8 @@ class SourceModel:
         name: Its key in the table, as in `"efficientnet_lite0"`.
         modality: `"image"` or `"text"`.
         network: Images: float32 pixels in `[0, 255]`, shape `(batch, height, width, 3)`, to a feature map
-            `(batch, h, w, channels)`; scaling happens inside. Texts: int32 `token_ids`, shape `(batch, length)` of any length, to
-            hidden states `(batch, length, channels)` and a boolean mask `(batch, length)`; the mask is derived inside from `pad_id`.
+            `(batch, h, w, channels)`; scaling happens inside. Texts: int32 `token_ids`, shape `(batch, length)` of any length,
+            to hidden states `(batch, length, channels)` and a boolean mask `(batch, length)`, derived inside from `pad_id`.
         blocks: The ordered blocks that the network is a chain of.
         input_size: Images: height and width in pixels. Texts: the longest sequence it accepts, in tokens.
         pretrained: False where the weights are random.

@@ -167,13 +167,14 @@ def test_a_file_system_without_locks_is_a_warning(monkeypatch, caplog):
 
 
 def test_resume_finds_the_newest_unfinished_run_of_the_same_configuration():
-    first = create_run("recipe", Config(epochs=3))
+    create_run("recipe", Config(epochs=3))
+    newer = create_run("recipe", Config(epochs=3))
     create_run("recipe", Config(epochs=4))
     last = create_run("recipe", Config(epochs=3))
     finish_run(last, _evaluation(), [_artifact(last)], [_parity()])
     found = create_run("recipe", Config(epochs=3, resume=True))
     assert found.resumed
-    assert found.path == first.path
+    assert found.path == newer.path
 
 
 def test_resume_refuses_another_configuration_and_names_the_fields():

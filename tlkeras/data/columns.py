@@ -27,6 +27,11 @@ def choose_columns(table: Table, text_column: str | None, label_column: str | No
     Raises:
         DataError: A named column does not exist, or no column can be the labels.
     """
+    if len(table.columns) < 2:
+        raise DataError(
+            f"{table.origin!r} has one column, {table.columns[0][:80]!r}. Expected a column of texts and one of labels, "
+            "separated by comma, semicolon, tab or bar."
+        )
     for column in (text_column, label_column):
         if column is not None and column not in table.columns:
             near = difflib.get_close_matches(column, table.columns, n=1, cutoff=0.5)

@@ -71,11 +71,6 @@ def _parse_csv(path: Path) -> Table:
     # The header decides: it rarely holds a delimiter inside a name, and it says how many cells each row must have.
     widths = {delimiter: len(next(csv.reader([header], delimiter=delimiter), [])) for delimiter in _DELIMITERS}
     delimiter = max(widths, key=lambda key: widths[key])
-    if header and widths[delimiter] < 2:
-        raise DataError(
-            f"{str(path)!r} has one column: its header is {header.strip()[:80]!r}. Expected columns for texts and labels, "
-            f"separated by {', '.join(_DELIMITERS.values())}."
-        )
     columns: tuple[str, ...] = ()
     rows, numbers, skipped = [], [], []
     for number, cells in _csv_records(path, text, delimiter):

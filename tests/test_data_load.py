@@ -1,0 +1,87 @@
+import logging
+
+import pytest
+from PIL import Image
+
+from tlkeras.data.load import load_images, load_texts
+from tlkeras.errors import DataError
+
+
+def pictures(root, number=4):
+    for place, name in enumerate(("cat", "dog")):
+        (root / name).mkdir(parents=True)
+        for shade in range(number):
+            Image.new("RGB", (6, 6), (shade, place, 0)).save(root / name / f"{shade}.png")
+    return root
+
+
+def table(path):
+    path.write_text("text,label\n" + "".join(f"text {n},{'ab'[n % 2]}\n" for n in range(12)))
+    return path
+
+
+def test_a_folder_is_loaded_and_reported(tmp_path, caplog):
+    (pictures(tmp_path) / "cat" / "bad\x1b[2J.jpg").write_bytes(b"")
+    with caplog.at_level(logging.INFO, logger="tlkeras"):
+        splits = load_images(str(tmp_path), seed=0)
+    assert splits.classes == ("cat", "dog")
+    text = caplog.text
+    assert "4 train, 2 val, 2 test pictures; 2 classes: cat, dog" in text and "No parts were given" in text
+    assert "Skipped 1: 1 x the file is empty" in text
+    assert "\x1b" not in text and r"bad\x1b[2J.jpg" in text
+
+
+def test_a_table_is_loaded_and_its_columns_are_shown(tmp_path, caplog):
+    with caplog.at_level(logging.INFO, logger="tlkeras"):
+        splits = load_texts(table(tmp_path / "a.csv"), seed=0)
+    assert splits.modality == "text" and "texts in 'text', labels in 'label'" in caplog.text
+
+
+def test_the_samples_are_loaded_by_name():
+    assert load_images("sample:60").modality == "image" and len(load_texts("sample:60", seed=1).train) == 60
+
+
+def test_a_folder_of_text_files_is_loaded(tmp_path):
+    for name in ("neg", "pos"):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            (tmp_path / name / f"{number}.txt").write_text(f"{name} {number}")
+    assert load_texts(tmp_path).classes == ("neg", "pos")
+
+
+def test_texts_given_as_pictures_name_the_text_recipe(tmp_path):
+    path = table(tmp_path / "a.csv")
+    with pytest.raises(DataError, match=r"run text_classification --data .*a\.csv"):
+        load_images(path)
+    with pytest.raises(DataError, match=r"holds texts, no pictures.*text_classification"):
+        load_images(tmp_path)
+
+
+def test_pictures_given_as_texts_name_the_picture_recipe(tmp_path):
+    with pytest.raises(DataError, match=r"holds pictures, no texts.*run image_classification"):
+        load_texts(pictures(tmp_path / "photos"))
+    with pytest.raises(DataError, match=r"one picture.*image_classification"):
+        load_texts(tmp_path / "photos" / "cat" / "0.png")
+
+
+@pytest.mark.parametrize("load", [load_images, load_texts])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("gone", "does not exist"), ("https://example.org/a.zip", "Download it first"), ("a.zip", "archive. Unpack it")],
+)
+def test_what_is_neither_folder_nor_table_is_explained(tmp_path, load, name, message):
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match=message):
+        load(name if "://" in name else tmp_path / name)
+
+
+def test_one_picture_is_no_data_set(tmp_path):
+    with pytest.raises(DataError, match=r"is one picture. Expected a folder"):
+        load_images(pictures(tmp_path) / "cat" / "0.png")
+
+
+def test_a_folder_with_tables_asks_for_one(tmp_path):
+    table(tmp_path / "a.csv")
+    table(tmp_path / "b.csv")
+    with pytest.raises(DataError, match=r"Name one: 'a\.csv', 'b\.csv'"):
+        load_texts(tmp_path)

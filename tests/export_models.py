@@ -1,6 +1,8 @@
 """Tiny models for the export tests, built once and never changed; random weights, but answers that differ by input."""
 
+import atexit
 import functools
+import tempfile
 from pathlib import Path
 
 import keras
@@ -8,6 +10,8 @@ import numpy as np
 import tokenizers
 
 from tlkeras.data.examples import ClassTargets, Examples, ImageArrays, Texts
+from tlkeras.export.artifact import Artifact
+from tlkeras.export.targets import export
 from tlkeras.features.engine import run_network
 from tlkeras.features.inputs import read_inputs
 from tlkeras.sources.model import Block, SourceModel
@@ -65,6 +69,13 @@ def text_examples(n: int = 40) -> Examples:
     return _examples(Texts(texts, np.arange(n) + 2, "reviews.csv"), n)
 
 
+def texts() -> tuple[str, ...]:
+    """Return the texts of the text examples."""
+    store = text_examples().store
+    assert isinstance(store, Texts)
+    return store.texts
+
+
 def _examples(store: ImageArrays | Texts, n: int) -> Examples:
     return Examples(np.arange(n).astype(str), store, ClassTargets(np.arange(n, dtype=np.int32) % 2))
 
@@ -92,6 +103,27 @@ def _spread(model: TransferModel, examples: Examples) -> TransferModel:
     scale = 2 / rows.values.std(axis=0)
     dense.set_weights([kernel * scale, bias - rows.values.mean(axis=0) * scale])
     return model
+
+
+_FOLDERS: list[tempfile.TemporaryDirectory] = []
+
+
+@functools.cache
+def exported_images() -> tuple[Artifact, ...]:
+    """All targets of the picture model; not to be changed."""
+    return export(image_model(), _new_folder())
+
+
+@functools.cache
+def exported_texts() -> tuple[Artifact, ...]:
+    """All targets of the text model; not to be changed."""
+    return export(text_model(), _new_folder())
+
+
+def _new_folder() -> str:
+    _FOLDERS.append(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+    atexit.register(_FOLDERS[-1].cleanup)
+    return _FOLDERS[-1].name
 
 
 def write_pictures(folder: Path, examples: Examples) -> tuple[str, ...]:

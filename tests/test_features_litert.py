@@ -79,7 +79,7 @@ def test_operations_that_litert_lacks_are_named():
 
 
 def test_an_unknown_quantization_is_refused(network):
-    with pytest.raises(ValueError, match="int3.*float16"):
+    with pytest.raises(ValueError, match=r"int3.*float16"):
         convert(network, quantize="int3")  # type: ignore[arg-type]
 
 

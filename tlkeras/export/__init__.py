@@ -1,0 +1,1 @@
+"""From a trained model to artefacts that are proven to be the same model."""

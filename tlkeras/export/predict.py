@@ -1,10 +1,8 @@
 """Predict with an artefact alone: no recipe, no Keras and, for a `.tflite`, no TensorFlow."""
 
-import json
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +15,6 @@ from tlkeras.export.metadata import TOKENIZER, Embedded, read_saved_model, read_
 if TYPE_CHECKING:
     import tokenizers
 
-_log = logging.getLogger("tlkeras")
 IMAGE_BATCH, TEXT_BATCH = 16, 32
 Run = Callable[[np.ndarray], np.ndarray]
 
@@ -52,14 +49,14 @@ class Prediction:
         source: The file, or the text.
         label: The most probable class; None where the input could not be read.
         probability: Its probability, in `[0, 1]`.
-        probabilities: Of all classes, float32, shape `(classes,)`.
+        probabilities: Of all classes, float32, shape `(classes,)`; shape `(0,)` where the input could not be read.
         problem: Why there is no answer; empty if there is one.
     """
 
     source: str
     label: str | None = None
     probability: float | None = None
-    probabilities: np.ndarray | None = None
+    probabilities: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32), compare=False)
     problem: str = ""
 
 
@@ -133,6 +130,8 @@ def predict_texts(predictor: Predictor, texts: Sequence[str]) -> list[Prediction
     else:
         from tlkeras.data.pipelines import tokenize
 
+        if predictor.tokenizer is None:
+            raise ArtifactError(f"{predictor.path} carries no tokenizer. Export it again.")
         rows = tokenize(texts, predictor.tokenizer, predictor.contract["input"]["sequence_length"])
         probabilities = _in_batches(predictor.run, rows, lambda chosen: _padded(chosen, predictor.contract["input"]["pad_id"]))
     return [_answer(predictor, text, row) for text, row in zip(texts, probabilities, strict=True)]

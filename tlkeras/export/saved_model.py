@@ -2,14 +2,17 @@
 
 import logging
 import shutil
-from importlib.util import find_spec
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tlkeras.errors import TlkerasError
 from tlkeras.export import metadata
 from tlkeras.features.litert import quiet
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
     from tlkeras.tasks.model import TransferModel
 
 _log = logging.getLogger("tlkeras")
@@ -39,32 +42,37 @@ def write_saved_model(model: "TransferModel", graph: Path, path: Path) -> dict:
     """Write a SavedModel and return its contract.
 
     For texts `serving_default` takes strings, `text` of shape `(batch,)`, and a second signature `token_ids` takes ids. Where
-    tensorflow-text is missing (Windows), there are token ids only.
+    the tokenizer cannot run in TensorFlow (no tensorflow-text on Windows, another kind than WordPiece), there are ids only.
 
     Args:
         model: The model.
         graph: The SavedModel that `save_graph` wrote.
         path: The folder.
     """
-    strings = model.modality == "text" and find_spec("tensorflow_text") is not None
-    if strings:
-        _save_with_tokenizer(model, path)
-    else:
+    tokenize = _find_tokenizer(model) if model.modality == "text" else None
+    if tokenize is None:
         shutil.copytree(graph, path)
-    if model.modality == "text" and not strings:
-        _log.info("tensorflow-text is not installed: the SavedModel takes token ids instead of strings.")
-    terms = metadata.contract(model, strings=strings)
+    else:
+        _save_with_tokenizer(model, tokenize, path)
+    terms = metadata.contract(model, strings=tokenize is not None)
     metadata.seal_saved_model(path, terms, metadata.associated_files(model))
     return terms
 
 
-def _save_with_tokenizer(model: "TransferModel", path: Path) -> None:
+def _find_tokenizer(model: "TransferModel") -> "Callable[[tf.Tensor], tf.Tensor] | None":
+    from tlkeras.sources.text import in_graph_tokenizer
+
+    try:
+        return in_graph_tokenizer(model.source)
+    except (ValueError, TlkerasError) as error:
+        _log.warning("The SavedModel takes token ids instead of strings. %s", error)
+        return None
+
+
+def _save_with_tokenizer(model: "TransferModel", tokenize: "Callable[[tf.Tensor], tf.Tensor]", path: Path) -> None:
     import keras
     import tensorflow as tf
 
-    from tlkeras.sources.text import in_graph_tokenizer
-
-    tokenize = in_graph_tokenizer(model.source)
     network = model.network
 
     def from_strings(text: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -75,8 +83,6 @@ def _save_with_tokenizer(model: "TransferModel", path: Path) -> None:
 
     archive = keras.export.ExportArchive()
     archive.track(network)
-    if isinstance(tokenize, tf.Module):
-        archive.track(tokenize)
     archive.add_endpoint("serving_default", from_strings, [tf.TensorSpec((None,), tf.string, name="text")])
     archive.add_endpoint("token_ids", from_token_ids, [tf.TensorSpec((None, None), tf.int32, name="token_ids")])
     with quiet():

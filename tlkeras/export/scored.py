@@ -19,14 +19,14 @@ _WRITERS = {".csv", ".tsv", ".jsonl"}
 def predict_table(predictor: Predictor, path: str | Path, output: str | Path, *, text_column: str | None = None) -> Path:
     """Classify the texts of a table and write it with two more columns, `label` and `probability`.
 
-    Where the table has columns of these names, the new ones are `predicted_label` and `predicted_probability`. In CSV and TSV, a
-    cell that a spreadsheet would run as a formula gets a `'` in front.
+    Where the table has columns of these names, the new ones are `predicted_label` and `predicted_probability`. In CSV and TSV,
+    a cell that a spreadsheet would run as a formula gets a `'` in front.
 
     Args:
         predictor: A loaded text model.
         path: CSV, TSV, JSONL or XLSX.
         output: CSV, TSV or JSONL; the suffix decides.
-        text_column: The column with the texts; the one with the longest texts if not given.
+        text_column: The column with the texts; if not given, `text`, or else the one with the longest cells.
 
     Returns:
         The path of the written table.
@@ -41,35 +41,27 @@ def predict_table(predictor: Predictor, path: str | Path, output: str | Path, *,
     if output.suffix.lower() not in _WRITERS:
         raise ValueError(f"The table cannot be written. Received: {output.name}. Allowed: {', '.join(sorted(_WRITERS))}")
     table = read_table(Path(path))
+    for where, reason in table.attrs.get("skipped", ()):
+        _log.warning("Left out %s: %s", where, reason)
     column = text_column if text_column is not None else _guess_text_column(table, path)
     if column not in table.columns:
-        raise DataError(f"{path} has no column {column!r}. Its columns: {', '.join(map(str, table.columns))}")
-    predictions = predict_texts(predictor, [_as_text(value) for value in table[column]])
+        raise DataError(f"{path} has no column {column!r}. Its columns: {', '.join(table.columns)}")
+    predictions = predict_texts(predictor, list(table[column]))
     prefix = "predicted_" if {"label", "probability"} & set(table.columns) else ""
-    scored = table.assign(
-        **{
-            f"{prefix}label": [prediction.label for prediction in predictions],
-            f"{prefix}probability": [prediction.probability for prediction in predictions],
-        }
-    )
+    scored = table.copy()
+    scored[f"{prefix}label"] = [prediction.label for prediction in predictions]
+    scored[f"{prefix}probability"] = [prediction.probability for prediction in predictions]
     write_file(output, lambda temporary: _write(scored, temporary, output.suffix.lower()))
     _log.info("Wrote %s: %d rows, texts from column %r", output, len(scored), column)
     return output
 
 
-def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
 def _guess_text_column(table: "pandas.DataFrame", path: str | Path) -> str:
-    lengths = {
-        name: table[name].map(lambda value: len(value) if isinstance(value, str) else 0).mean() for name in table.columns
-    }
-    if not lengths or max(lengths.values()) == 0:
-        raise DataError(
-            f"{path} has no column of texts. Its columns: {', '.join(map(str, table.columns))}. Name one: --text-column"
-        )
-    return max(lengths, key=lambda name: lengths[name])
+    named = [name for name in table.columns if str(name).strip().casefold() == "text"]
+    lengths = {name: int(table[name].str.len().sum()) for name in table.columns}
+    if not any(lengths.values()):
+        raise DataError(f"{path} has no column of texts. Its columns: {', '.join(table.columns)}. Name one: --text-column")
+    return named[0] if named else max(lengths, key=lambda name: lengths[name])
 
 
 def _write(table: "pandas.DataFrame", path: Path, suffix: str) -> None:

@@ -198,7 +198,7 @@ def _judge(result: Parity, reference: _Reference, answers: Sequence[Prediction],
         max_difference=float(difference.max()),
         passed=not problems,
         disagreements=tuple(
-            f"{examples.store.where(int(i))}: {labels[i]} instead of {reference.labels[i]}, differs by {difference[i]:.1e}"
+            f"{examples.store.where(int(i))}: {labels[i]!r} instead of {reference.labels[i]!r}, differs by {difference[i]:.1e}"
             for i in worst[:_SHOWN]
         ),
         problem="; ".join(problems),
@@ -211,4 +211,4 @@ def _share(labels: Sequence[str], truth: Sequence[str]) -> float:
 
 def _complaint(artifact: Artifact, result: Parity) -> str:
     worst = "".join(f"\n  {line}" for line in result.disagreements[:5])
-    return f"{artifact.path} does not behave as the Keras model that was evaluated: {result.problem}.{worst}"
+    return f"{artifact.path} does not behave as the Keras model that was evaluated: {result.problem.rstrip('.')}.{worst}"

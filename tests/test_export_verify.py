@@ -1,0 +1,215 @@
+import json
+import logging
+import re
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from tests.export_models import (
+    CLASSES,
+    exported_images,
+    exported_texts,
+    image_examples,
+    image_model,
+    new_image_model,
+    reference,
+    text_examples,
+    text_model,
+    write_pictures,
+)
+from tlkeras.data.examples import ImageFiles
+from tlkeras.errors import ParityError
+from tlkeras.export import metadata
+from tlkeras.export.artifact import Artifact
+from tlkeras.export.targets import export
+from tlkeras.export.verify import save_parity, verify
+
+ALL = ("saved_model", "tflite_float32", "tflite_float16")
+
+
+@pytest.fixture
+def images():
+    return exported_images()
+
+
+@pytest.fixture
+def texts():
+    return exported_texts()
+
+
+def test_a_right_picture_export_passes_from_memory_and_from_files(images, tmp_path):
+    examples = image_examples()
+    files = replace(examples, store=ImageFiles(write_pictures(tmp_path, examples)))
+    for parity in (verify(images, image_model(), examples), verify(images, image_model(), files)):
+        assert [result.target for result in parity] == list(ALL)
+        assert all(result.passed and not result.problem for result in parity)
+        assert [result.n for result in parity] == [40, 40, 40]
+        assert [result.label_agreement for result in parity[:2]] == [1.0, 1.0]
+        assert max(result.max_difference for result in parity[:2]) < 1e-5
+        # 16 bits are not 32: a zero here would mean that Keras was compared with itself.
+        assert 1e-5 < parity[2].max_difference < 0.02
+
+
+def test_a_right_text_export_passes(texts):
+    parity = verify(texts, text_model(), text_examples())
+    assert all(result.passed for result in parity)
+    assert parity[0].accuracy_keras == parity[0].accuracy_artifact
+
+
+def test_accuracy_is_that_of_the_labels(images):
+    predicted = reference(image_model(), image_examples()).argmax(axis=1)
+    (result,) = verify(images[1:2], image_model(), image_examples())
+    assert result.accuracy_keras == pytest.approx(np.mean(predicted == image_examples().labels))
+
+
+def planted(tmp_path, model, target) -> Artifact:
+    """Export a model with a defect in it, sealed as carefully as a right one."""
+    (artifact,) = export(model, tmp_path, targets=[target])
+    return artifact
+
+
+def model_bytes(path) -> bytes:
+    """Return the LiteRT model without what is appended to it."""
+    return path.read_bytes()[: metadata.read_tflite(path).contract["model"]["size_bytes"]]
+
+
+def image_defect(kind: str):
+    right = image_model().network.get_weights()
+    model = new_image_model(scale=1 / 130 if kind == "scaling" else 1 / 127.5, seed=9 if kind == "stale" else 1)
+    if kind == "stale":
+        return model
+    weights = [weight.copy() for weight in right]
+    if kind == "channels":
+        weights[0] = weights[0][:, :, ::-1]
+    if kind == "weights":
+        weights[0][0, 0, 0, 0] += 0.2
+    model.network.set_weights(weights)
+    if kind == "labels":
+        return replace(model, classes=CLASSES[::-1])
+    return model
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [
+        *[(kind, "tflite_float32") for kind in ("labels", "scaling", "channels", "weights", "stale")],
+        *[(kind, "tflite_float16") for kind in ("labels", "scaling", "weights")],
+        *[(kind, "saved_model") for kind in ("labels", "channels")],
+    ],
+)
+def test_a_defect_in_a_picture_model_is_caught(kind, target, tmp_path):
+    artifact = planted(tmp_path, image_defect(kind), target)
+    with pytest.raises(ParityError, match=rf"{artifact.path.name} does not behave"):
+        verify([artifact], image_model(), image_examples())
+
+
+def test_the_undamaged_twin_of_the_planted_defects_passes(tmp_path):
+    artifact = planted(tmp_path, image_defect("none"), "tflite_float32")
+    assert verify([artifact], image_model(), image_examples())[0].passed
+
+
+def text_defect(kind: str):
+    import tokenizers
+
+    model = text_model()
+    assert model.source.tokenizer is not None
+    content = json.loads(model.source.tokenizer.to_str())
+    vocabulary = content["model"]["vocab"]
+    if kind == "vocabulary":
+        vocabulary["good"], vocabulary["bad"] = vocabulary["bad"], vocabulary["good"]
+    if kind == "case":
+        content["normalizer"]["lowercase"] = False
+    if kind == "specials":
+        content["post_processor"] = None
+    length = 11 if kind == "length" else model.source.input_size
+    pad = 5 if kind == "padding" else model.source.pad_id
+    tokenizer = tokenizers.Tokenizer.from_str(json.dumps(content))
+    return replace(model, source=replace(model.source, tokenizer=tokenizer, input_size=length, pad_id=pad))
+
+
+@pytest.mark.parametrize("kind", ["vocabulary", "case", "specials", "length", "padding"])
+def test_a_defect_in_a_text_model_is_caught(kind, tmp_path):
+    defect, right = text_defect(kind), exported_texts()[1]
+    artifact = replace(right, path=tmp_path / "planted.tflite")
+    terms, files = metadata.contract(defect), metadata.associated_files(defect)
+    artifact.path.write_bytes(metadata.seal_tflite(model_bytes(right.path), terms, files))
+    with pytest.raises(ParityError, match=r"probabilities differ"):
+        verify([artifact], text_model(), text_examples())
+
+
+def test_labels_swapped_inside_a_sealed_file_are_caught(images, tmp_path):
+    embedded = metadata.read_tflite(images[1].path)
+    path = tmp_path / "swapped.tflite"
+    path.write_bytes(
+        metadata.seal_tflite(model_bytes(images[1].path), {**embedded.contract, "labels": list(CLASSES[::-1])}, embedded.files)
+    )
+    with pytest.raises(ParityError, match=r"its labels are"):
+        verify([replace(images[1], path=path)], image_model(), image_examples())
+
+
+def test_all_artefacts_are_checked_before_one_failure_is_raised(images, tmp_path, caplog):
+    damaged = tmp_path / "damaged.tflite"
+    content = bytearray(images[1].path.read_bytes())
+    content[len(content) // 3] ^= 255
+    damaged.write_bytes(content)
+    artifacts = [replace(images[1], path=damaged), images[0], replace(images[2], path=tmp_path / "gone.tflite")]
+    with caplog.at_level(logging.INFO, "tlkeras"), pytest.raises(ParityError) as caught:
+        verify(artifacts, image_model(), image_examples(), output=tmp_path / "parity.json")
+    assert "damaged.tflite" in str(caught.value)
+    assert "gone.tflite" in str(caught.value)
+    assert str(images[0].path) not in str(caught.value)
+    assert caplog.text.count("DIFFERS") == 2
+    assert [result["passed"] for result in json.loads((tmp_path / "parity.json").read_text()).values()] == [False, True, False]
+
+
+def test_a_failure_names_the_worst_examples_and_where_they_come_from(tmp_path):
+    examples = image_examples()
+    files = replace(examples, store=ImageFiles(write_pictures(tmp_path, examples)))
+    artifact = planted(tmp_path, image_defect("channels"), "tflite_float32")
+    with pytest.raises(ParityError, match=rf"{re.escape(str(tmp_path))}.\d+\.png: '.*' instead of '.*', differs by \d"):
+        verify([artifact], image_model(), files)
+
+
+def constant_head(model):
+    """The same network with a head that answers always the same."""
+    twin = keras.models.clone_model(model.network)
+    weights = [weight * (0 if weight.ndim == 2 else 1) for weight in model.network.get_weights()]
+    twin.set_weights(weights)
+    return replace(model, network=twin)
+
+
+def test_a_reference_that_does_not_vary_proves_nothing(images):
+    with pytest.raises(ParityError, match=r"answers the same for all 40 examples.*prove nothing"):
+        verify(images, constant_head(image_model()), image_examples())
+    with pytest.raises(ParityError, match=r"answers the same for all 1 examples"):
+        verify(images, image_model(), image_examples().take([0]))
+
+
+def test_a_reference_that_is_not_finite_is_refused(images):
+    twin = keras.models.clone_model(image_model().network)
+    twin.set_weights([weight * np.nan for weight in image_model().network.get_weights()])
+    with pytest.raises(ParityError, match=r"not finite"):
+        verify(images, replace(image_model(), network=twin), image_examples())
+
+
+def test_an_artefact_that_answers_nan_is_caught(tmp_path):
+    model = new_image_model()
+    model.network.set_weights([weight * np.nan for weight in model.network.get_weights()])
+    with pytest.raises(ParityError, match=r"probabilities differ"):
+        verify([planted(tmp_path, model, "tflite_float32")], image_model(), image_examples())
+
+
+def test_a_sample_is_drawn_by_a_fixed_seed(images):
+    first, second = (verify(images[1:2], image_model(), image_examples(), sample=10)[0] for _ in range(2))
+    assert (first.n, first) == (10, second)
+
+
+def test_parity_is_written_as_json_by_target(images, tmp_path):
+    parity = verify(images, image_model(), image_examples())
+    save_parity(parity, tmp_path / "parity.json")
+    written = json.loads((tmp_path / "parity.json").read_text())
+    assert list(written) == list(ALL)
+    assert written["tflite_float32"]["label_agreement"] == 1.0
+    assert written["tflite_float32"]["passed"] is True

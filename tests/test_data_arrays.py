@@ -62,10 +62,10 @@ def test_grey_pictures_are_taken_with_or_without_a_channel(shape):
 
 
 def test_numbers_in_the_pixel_range_are_rounded():
-    x = pictures(20).astype(np.float32) + 0.4
+    x = pictures(20, 1).astype(np.float32) - 0.4
     splits = splits_from_arrays((x, labels(20)))
-    assert splits.fingerprint == splits_from_arrays((pictures(20), labels(20))).fingerprint
-    assert splits_from_arrays((pictures(20).astype(np.int64), labels(20))).fingerprint == splits.fingerprint
+    assert splits.fingerprint == splits_from_arrays((pictures(20, 1), labels(20))).fingerprint
+    assert splits_from_arrays((pictures(20, 1).astype(np.int64), labels(20))).fingerprint == splits.fingerprint
 
 
 @pytest.mark.parametrize(

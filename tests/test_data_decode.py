@@ -3,6 +3,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -83,10 +84,13 @@ def test_arrays_and_files_give_the_same_pixels():
 
 
 def test_scaled_jpeg_decoding_stays_close_to_full_decoding():
-    data = encode(smooth(1600, 1200), "JPEG", quality=95)
-    full = resize_pixels(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")), 100)
+    # Fine diagonal stripes: decoding at too small a scale would blur them.
+    y, x = np.mgrid[:800, :800]
+    picture = Image.fromarray((127.5 + 120 * np.sin((x + 2 * y) / 14)).astype(np.uint8))
+    data = encode(picture, "JPEG", quality=95)
+    full = resize_pixels(np.asarray(Image.open(io.BytesIO(data))), 100)
     difference = np.abs(decode_image(data, 100).astype(int) - full)
-    assert difference.mean() < 1 and difference.max() <= 4
+    assert difference.mean() < 3  # 2.1 here; 5.0 where an eighth is decoded
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -225,17 +229,20 @@ def test_an_unreadable_picture_is_named(tmp_path):
         read_pixels(ImageFiles((str(path),)), 4)
 
 
-def test_iterating_decodes_at_most_two_batches_ahead(monkeypatch):
-    started = []
-    original = decode._read_row
+def test_iterating_asks_for_at_most_three_batches_at_once(monkeypatch):
+    asked = []
 
-    def read(store, size, row):
-        started.append(row)
-        return original(store, size, row)
+    class Pool(ThreadPoolExecutor):
+        def submit(self, *arguments, **options):
+            asked.append(arguments[-1])
+            return super().submit(*arguments, **options)
 
-    monkeypatch.setattr(decode, "_read_row", read)
-    next(iterate_pixels(ImageArrays(np.zeros((100, 4, 4, 3), np.uint8)), 2, 10))
-    assert 10 <= len(started) <= 30
+    monkeypatch.setattr(decode, "ThreadPoolExecutor", Pool)
+    batches = iterate_pixels(ImageArrays(np.zeros((100, 4, 4, 3), np.uint8)), 2, 10)
+    next(batches)
+    assert asked == list(range(30))
+    next(batches)
+    assert asked == list(range(40))
 
 
 def test_texts_have_no_pixels():

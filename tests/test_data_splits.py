@@ -71,6 +71,14 @@ def test_exact_copies_stay_on_one_side_even_across_classes():
     assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
 
 
+def test_copies_across_classes_do_not_bring_the_order_back_in():
+    examples = make([f"{n}.jpg" for n in range(80)], [0] * 40 + [1] * 40, [f"d{n % 60}" for n in range(80)])
+    shuffled = examples.take(np.random.default_rng(0).permutation(80))
+    for seed in range(5):
+        first, second = (split_examples(one, CLASSES, seed=seed) for one in (examples, shuffled))
+        assert sorted(first.test.ids) == sorted(second.test.ids) and sorted(first.val.ids) == sorted(second.val.ids)
+
+
 def test_with_train_and_val_the_val_part_becomes_test():
     val = many(5, 5, "v")
     splits = complete_splits({"train": many(20, 20, "t"), "val": val}, CLASSES, seed=0)

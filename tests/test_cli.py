@@ -241,7 +241,7 @@ def test_sigterm_works_as_before_after_a_run():
 def test_demo_says_what_it_will_do_and_the_command_that_does_the_same(monkeypatch, capsys):
     seen: list[dict[str, object]] = []
     recipe = load_recipe(recipe_files()["image_classification"])
-    monkeypatch.setattr(recipe, "run", lambda config: seen.append(vars(config)))
+    monkeypatch.setattr(recipe, "run", lambda config: seen.append(dict(vars(config))))
     monkeypatch.setattr(cli, "load_recipe", lambda file: recipe)
     assert main(["demo", "--epochs", "2"]) == 0
     shown = capsys.readouterr().out

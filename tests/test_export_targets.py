@@ -72,6 +72,16 @@ def test_picture_models_take_uint8_batches_of_any_size(exported):
         np.testing.assert_allclose(served["probabilities"], expected[rows], atol=1e-5)
 
 
+def test_a_saved_model_holds_every_weight_once(exported):
+    import tensorflow as tf
+
+    folder, _ = exported
+    stored = [
+        shape for name, shape in tf.train.list_variables(str(folder / "saved_model" / "variables" / "variables")) if shape
+    ]
+    assert sum(np.prod(shape) for shape in stored) == image_model().network.count_params()
+
+
 def test_text_models_for_phones_take_token_ids_and_carry_their_tokenizer():
     artifact = exported_texts()[1]
     model = load_litert(artifact.path)

@@ -48,8 +48,8 @@ def test_float16_halves_the_weights_and_hardly_moves_the_outputs(network, conten
 def test_a_signature_fixes_the_shape(network):
     import tensorflow as tf
 
-    model = load_litert(convert(network, input_signature=[{"x": tf.TensorSpec((2, 64), tf.float32, name="x")}]))
-    assert model.inputs["x"] == (np.dtype(np.float32), (2, 64))
+    model = load_litert(convert(network, input_signature=[tf.TensorSpec((2, 64), tf.float32, name="rows")]))
+    assert model.inputs["rows"] == (np.dtype(np.float32), (2, 64))
 
 
 def test_text_networks_run_at_any_batch_size_and_length():

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from tlkeras.errors import TlkerasError
 from tlkeras.export import metadata
-from tlkeras.features.litert import quiet
+from tlkeras.features.litert import save_signatures
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
     from tlkeras.tasks.model import TransferModel
+
+    Signature = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
+    Tokenize = Callable[[tf.Tensor], tf.Tensor]
 
 _log = logging.getLogger("tlkeras")
 
@@ -24,18 +27,21 @@ def save_graph(model: "TransferModel", folder: Path) -> None:
     Its `serving_default` takes `image`, uint8 `(batch, size, size, 3)`, or `token_ids`, int32 `(batch, length)`, and gives a
     dict with `probabilities`, float32 `(batch, classes)`.
     """
-    import keras
+    save_signatures(model.network, folder, {"serving_default": _from_raw(model)})
 
-    if model.modality == "text":
-        raw = keras.Input((None,), dtype="int32", name="token_ids")
-        probabilities = model.network(raw)
-    else:
-        size = model.source.input_size
-        raw = keras.Input((size, size, 3), dtype="uint8", name="image")
-        probabilities = model.network(keras.ops.cast(raw, "float32"))
-    network = keras.Model({raw.name: raw}, {"probabilities": probabilities}, name=model.network.name)
-    with quiet():
-        network.export(str(folder), format="tf_saved_model", verbose=False)
+
+def _from_raw(model: "TransferModel") -> "Signature":
+    import tensorflow as tf
+
+    network, size = model.network, model.source.input_size
+    text = model.modality == "text"
+
+    def answer(raw: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"probabilities": network(raw if text else tf.cast(raw, tf.float32), training=False)}
+
+    if text:
+        return answer, [tf.TensorSpec((None, None), tf.int32, name="token_ids")]
+    return answer, [tf.TensorSpec((None, size, size, 3), tf.uint8, name="image")]
 
 
 def write_saved_model(model: "TransferModel", graph: Path, path: Path) -> dict:
@@ -53,13 +59,14 @@ def write_saved_model(model: "TransferModel", graph: Path, path: Path) -> dict:
     if tokenize is None:
         shutil.copytree(graph, path)
     else:
-        _save_with_tokenizer(model, tokenize, path)
+        signatures = {"serving_default": _from_strings(model, tokenize), "token_ids": _from_raw(model)}
+        save_signatures(model.network, path, signatures)
     terms = metadata.contract(model, strings=tokenize is not None)
     metadata.seal_saved_model(path, terms, metadata.associated_files(model))
     return terms
 
 
-def _find_tokenizer(model: "TransferModel") -> "Callable[[tf.Tensor], tf.Tensor] | None":
+def _find_tokenizer(model: "TransferModel") -> "Tokenize | None":
     from tlkeras.sources.text import in_graph_tokenizer
 
     try:
@@ -69,21 +76,12 @@ def _find_tokenizer(model: "TransferModel") -> "Callable[[tf.Tensor], tf.Tensor]
         return None
 
 
-def _save_with_tokenizer(model: "TransferModel", tokenize: "Callable[[tf.Tensor], tf.Tensor]", path: Path) -> None:
-    import keras
+def _from_strings(model: "TransferModel", tokenize: "Tokenize") -> "Signature":
     import tensorflow as tf
 
     network = model.network
 
-    def from_strings(text: tf.Tensor) -> dict[str, tf.Tensor]:
+    def answer(text: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probabilities": network(tokenize(text), training=False)}
 
-    def from_token_ids(token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": network(token_ids, training=False)}
-
-    archive = keras.export.ExportArchive()
-    archive.track(network)
-    archive.add_endpoint("serving_default", from_strings, [tf.TensorSpec((None,), tf.string, name="text")])
-    archive.add_endpoint("token_ids", from_token_ids, [tf.TensorSpec((None, None), tf.int32, name="token_ids")])
-    with quiet():
-        archive.write_out(str(path), verbose=False)
+    return answer, [tf.TensorSpec((None,), tf.string, name="text")]

@@ -85,13 +85,13 @@ def test_cached_and_uncached_training_give_the_same_losses_and_weights(monkeypat
 
 def test_the_frozen_part_runs_once_for_all_phases(monkeypatch):
     passes = []
-    original = features_cut.run_network
+    original = features_cut.run_step
 
-    def counting(network, rows, **options):
+    def counting(step, rows, **options):
         passes.append(len(rows[0]))
-        return original(network, rows, **options)
+        return original(step, rows, **options)
 
-    monkeypatch.setattr(features_cut, "run_network", counting)
+    monkeypatch.setattr(features_cut, "run_step", counting)
     fit(_model(), SPLITS, [Phase(name="head", solver="logistic", epochs=1), TOP])
     assert passes == [90, 30]
 
@@ -106,17 +106,18 @@ def test_a_phase_above_one_that_changed_lower_blocks_sees_the_new_features():
     np.testing.assert_allclose(model.head.network.get_layer("logits").get_weights()[0], kernel, atol=1e-4)
 
 
-def test_the_best_weights_by_validation_loss_are_kept():
+def test_the_best_weights_by_validation_accuracy_are_kept():
     wrong = replace(SPLITS.val, targets=ClassTargets((SPLITS.val.labels + 1) % 3))
-    splits = replace(SPLITS, val=wrong)  # the better the fit, the higher the validation loss, after a first dip
+    splits = replace(SPLITS, val=wrong)  # the better the fit, the worse on validation
     model = _model()
     phase = Phase(name="x", trainable="all", epochs=5, learning_rate=0.03, patience=5, schedule="constant")
     history = fit(model, splits, [phase])
-    losses = [row["val_loss"] for row in history.rows]
-    assert np.argmin(losses) < len(losses) - 1, "the case needs a run that gets worse at the end"
+    scores = [(row["val_accuracy"], -row["val_loss"]) for row in history.rows]
+    assert scores.index(max(scores)) < len(scores) - 1, "the case needs a run that gets worse at the end"
     probabilities = model.network.predict(read_inputs(SPLITS.val, model.source).values.astype("float32"), verbose=0)
     loss = -np.log(probabilities[np.arange(30), wrong.labels]).mean()
-    assert loss == pytest.approx(min(losses), rel=1e-4)
+    assert loss == pytest.approx(-max(scores)[1], rel=1e-4)
+    assert [row["best"] for row in history.rows][scores.index(max(scores))] == 1
 
 
 def test_early_stopping_ends_a_phase_after_patience():

@@ -1,7 +1,7 @@
 """What a model must beat: the majority class, the same network with random weights, and a model without a network."""
 
-import warnings
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -9,12 +9,12 @@ from tlkeras.data.decode import read_pixels
 from tlkeras.data.examples import Splits, Texts
 from tlkeras.features.cut import activations
 from tlkeras.features.inputs import read_inputs
-from tlkeras.features.rows import Rows
 from tlkeras.sources.blocks import with_random_weights
 from tlkeras.sources.model import Block
 from tlkeras.tasks.model import TransferModel
+from tlkeras.training.head import choose_logistic, rotate
 
-STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 PIXELS = 28
 
 
@@ -34,10 +34,9 @@ def random_network(model: TransferModel, splits: Splits, *, seed: int = 0) -> np
     source = with_random_weights(model.source, seed=seed)
     segments: tuple[Block, ...] = (*source.blocks, model.pool)
 
-    def features(inputs: Rows) -> np.ndarray:
-        return activations(segments, [len(segments)], inputs)[len(segments)][0].values
-
-    parts = [features(read_inputs(part, source)) for part in (splits.train, splits.val, splits.test)]
+    top = len(segments)
+    inputs = [read_inputs(part, source) for part in (splits.train, splits.val, splits.test)]
+    parts = [rows[top][0].values for rows in activations(segments, [top], *inputs)]
     return _logistic(*_standardise(*parts), splits)
 
 
@@ -73,23 +72,13 @@ def _tf_idf(splits: Splits) -> np.ndarray:
 def _standardise(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
     mean, deviation = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
     deviation[deviation == 0] = 1.0
-    return [(part - mean) / deviation for part in (train, *others)]
+    first, *rest = [(part - mean) / deviation for part in (train, *others)]
+    counts = np.cumsum([len(part) for part in rest])
+    first, stacked, _ = rotate(first, np.concatenate(rest))
+    return [first, *np.split(stacked, counts[:-1])]
 
 
-def _logistic(
-    train: np.ndarray, val: np.ndarray, test: np.ndarray, splits: Splits, *, strengths: tuple[float, ...] = STRENGTHS
-) -> np.ndarray:
+def _logistic(train: Any, val: Any, test: Any, splits: Splits, *, strengths: Sequence[float] = STRENGTHS) -> np.ndarray:
     """Fit on training, choose the strength on validation, predict the test examples."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    best: tuple[float, Callable[[np.ndarray], np.ndarray]] | None = None
-    for strength in strengths:
-        classifier = LogisticRegression(C=strength, max_iter=200)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            classifier.fit(train, splits.train.labels)
-        score = float(classifier.score(val, splits.val.labels))
-        if best is None or score > best[0]:
-            best = (score, classifier.predict)
-    return majority(splits) if best is None else best[1](test)
+    model, _ = choose_logistic(train, splits.train.labels, val, splits.val.labels, strengths)
+    return model.predict(test)

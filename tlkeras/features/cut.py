@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlkeras.features.engine import run_network
+from tlkeras.features.engine import compiled, run_step
 from tlkeras.features.memory import available_bytes
 from tlkeras.features.rows import Rows
 from tlkeras.sources.blocks import chain
@@ -21,27 +22,30 @@ log = logging.getLogger("tlkeras")
 def activations(
     segments: Sequence[Block],
     cuts: Sequence[int],
-    inputs: Rows,
-    *,
+    *inputs: Rows,
     on_progress: Callable[[int, int], None] | None = None,
-) -> dict[int, tuple[Rows, ...]]:
+) -> list[dict[int, tuple[Rows, ...]]]:
     """Compute what reaches each cut, in one pass through the segments below the highest.
 
     Args:
         segments: The whole network, from the input up.
         cuts: Indices of the segments that the cuts lie below; 0 is the input itself.
-        inputs: What the first segment reads.
+        inputs: What the first segment reads: the rows of one split or of several.
         on_progress: Called with the examples done and their number.
+
+    Returns:
+        For each of `inputs`, the rows by cut.
     """
-    found: dict[int, tuple[Rows, ...]] = {0: (inputs,)} if 0 in cuts else {}
+    found: list[dict[int, tuple[Rows, ...]]] = [{0: (rows,)} if 0 in cuts else {} for rows in inputs]
     wanted = sorted(set(cuts) - {0})
     if not wanted:
         return found
-    network = _tapped(segments, wanted)
-    outputs = list(run_network(network, [inputs], on_progress=on_progress))
-    for cut in wanted:
-        count = len(segments[cut - 1].network.outputs)
-        found[cut], outputs = tuple(outputs[:count]), outputs[count:]
+    step = compiled(_tapped(segments, wanted), [inputs[0]])
+    for rows, by_cut in zip(inputs, found, strict=True):
+        outputs = list(run_step(step, [rows], on_progress=on_progress))
+        for cut in wanted:
+            count = len(segments[cut - 1].network.outputs)
+            by_cut[cut], outputs = tuple(outputs[:count]), outputs[count:]
     return found
 
 
@@ -51,7 +55,7 @@ def _tapped(segments: Sequence[Block], cuts: Sequence[int]) -> "keras.Model":
 
     first = chain(segments[: cuts[0]], name="below")
     tensors, outputs = list(first.outputs), list(first.outputs)
-    for lower, upper in zip(cuts, cuts[1:], strict=False):
+    for lower, upper in pairwise(cuts):
         for segment in segments[lower:upper]:
             result = segment.network(tensors if len(tensors) > 1 else tensors[0])
             tensors = list(result) if isinstance(result, list | tuple) else [result]

@@ -19,7 +19,7 @@ class Phase:
         schedule: `"constant"`, `"cosine"` (a tenth of the steps warms up, then down to zero) or `"plateau"` (halved when the
             validation loss has not improved for two epochs).
         epochs: Passes over the training examples, at most.
-        patience: Epochs without a better validation loss after which the phase ends.
+        patience: Epochs without a better validation accuracy (or, at the same accuracy, loss) after which the phase ends.
         batch_norm: What BatchNormalization in *trainable* blocks does: `"frozen"` keeps statistics, scale and offset;
             `"affine_only"` trains scale and offset; `"train"` trains both and moves the statistics.
     """

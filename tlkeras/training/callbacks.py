@@ -4,6 +4,7 @@ import logging
 import math
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -15,8 +16,20 @@ from tlkeras.training.history import History
 log = logging.getLogger("tlkeras")
 
 
+def is_better(logs: Mapping[str, float], best: Mapping[str, float]) -> bool:
+    """Say whether an epoch is better than the best so far: by validation accuracy, and by validation loss where that ties.
+
+    The loss alone would end fine-tuning too soon: it rises with the confidence of the few wrong answers while accuracy still
+    improves.
+    """
+    accuracy, best_accuracy = logs.get("val_accuracy", 0.0), best.get("val_accuracy", -math.inf)
+    if accuracy != best_accuracy:
+        return accuracy > best_accuracy
+    return logs.get("val_loss", math.inf) < best.get("val_loss", math.inf)
+
+
 class BestWeights(keras.callbacks.Callback):
-    """Keep the weights of the lowest validation loss, stop when it has not improved for `patience` epochs, restore at the end.
+    """Keep the weights of the best epoch, stop when there was none better for `patience` epochs, restore them at the end.
 
     Keras's EarlyStopping forgets its best at every call of `fit`, and restores only when it stopped early.
     """
@@ -24,15 +37,14 @@ class BestWeights(keras.callbacks.Callback):
     def __init__(self, patience: int) -> None:
         super().__init__()
         self.patience = patience
-        self.best = math.inf
+        self.best: dict[str, float] = {}
         self.best_epoch = -1
         self.weights: list[Any] | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Compare this epoch's validation loss with the best so far."""
-        loss = (logs or {}).get("val_loss", math.nan)
-        if loss < self.best:
-            self.best, self.best_epoch, self.weights = loss, epoch, self.model.get_weights()
+        """Compare this epoch with the best so far."""
+        if is_better(logs or {}, self.best):
+            self.best, self.best_epoch, self.weights = dict(logs or {}), epoch, self.model.get_weights()
         elif epoch - self.best_epoch >= self.patience:
             self.model.stop_training = True
 
@@ -73,7 +85,7 @@ class Table(keras.callbacks.Callback):
     def __init__(self, phase: Phase, history: History, steps: int) -> None:
         super().__init__()
         self.phase, self.history, self.steps = phase, history, steps
-        self.best = math.inf
+        self.best: dict[str, float] = {}
         self.started = self.epoch_started = 0.0
         self.on_terminal = sys.stderr.isatty()
 
@@ -98,8 +110,8 @@ class Table(keras.callbacks.Callback):
         """Write the line and keep the row."""
         logs = logs or {}
         now = time.monotonic()
-        better = logs.get("val_loss", math.inf) < self.best
-        self.best = min(self.best, logs.get("val_loss", math.inf))
+        better = is_better(logs, self.best)
+        self.best = dict(logs) if better else self.best
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         left = (now - self.started) / (epoch + 1) * (self.phase.epochs - epoch - 1)
         row = {"phase": self.phase.name, "epoch": epoch + 1, **logs, "learning_rate": rate, "best": int(better)}

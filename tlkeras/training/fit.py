@@ -42,7 +42,7 @@ def fit(
     loss: "keras.losses.Loss | None" = None,
     callbacks: "Sequence[keras.callbacks.Callback]" = (),
 ) -> History:
-    """Train `model` in place; each phase ends with its best weights by validation loss.
+    """Train `model` in place; each phase ends with its best weights by validation accuracy.
 
     Args:
         model: What `build_classifier` returned.

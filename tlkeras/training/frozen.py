@@ -37,7 +37,7 @@ class FrozenPart:
         if not wanted:
             return
         started = time.monotonic()
-        train, val = (activations(self._segments, wanted, inputs) for inputs in self._inputs)
+        train, val = activations(self._segments, wanted, *self._inputs)
         for cut in wanted:
             self._rows[cut] = (train[cut], val[cut])
         count = len(self._inputs[0]) + len(self._inputs[1])

@@ -1,0 +1,74 @@
+"""The frozen part: what reaches a cut equals what the whole network computes there."""
+
+import keras
+import numpy as np
+
+from tests.networks import squares, tiny_source
+from tlkeras.features.cut import activations, fits_memory
+from tlkeras.features.engine import run_network
+from tlkeras.features.inputs import read_inputs
+from tlkeras.features.rows import ragged
+from tlkeras.sources.blocks import chain
+from tlkeras.sources.model import Block
+
+
+def test_all_cuts_come_from_one_pass_and_equal_the_chained_blocks():
+    source = tiny_source()
+    inputs = read_inputs(squares(20, seed=0), source)
+    (found,) = activations(source.blocks, [0, 1, 3], inputs)
+    assert found[0] == (inputs,)
+    for cut in (1, 3):
+        expected = chain(source.blocks[:cut], name="x").predict(inputs.values.astype("float32"), verbose=0)
+        np.testing.assert_allclose(found[cut][0].values, expected, atol=1e-5)
+
+
+def test_dropout_and_statistics_of_the_frozen_part_stay_in_inference_mode():
+    source = tiny_source()
+    inputs = read_inputs(squares(8, seed=0), source)
+    before = source.network.get_weights()
+    first, second = (activations(source.blocks, [2], inputs)[0][2][0].values for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    for a, b in zip(before, source.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def _text_blocks() -> tuple[Block, ...]:
+    keras.utils.set_random_seed(0)
+    tokens = keras.Input((None,), dtype="int32")
+    hidden = keras.layers.Embedding(50, 4)(tokens)
+    first = keras.Model(tokens, [hidden, keras.ops.not_equal(tokens, 7)])
+    x, mask = keras.Input((None, 4)), keras.Input((None,), dtype="bool")
+    mixed = keras.layers.MultiHeadAttention(2, 4)(x, x, attention_mask=keras.ops.expand_dims(mask, 1))
+    return Block("embeddings", first), Block("layer_1", keras.Model([x, mask], [x + mixed, mask]))
+
+
+def test_texts_of_any_length_give_the_same_states_batched_or_alone():
+    blocks = _text_blocks()
+    generator = np.random.default_rng(0)
+    rows = ragged([generator.integers(8, 50, length).astype(np.int32) for length in generator.integers(1, 30, 40)], fill=7)
+    (found,) = activations(blocks, [1, 2], rows)
+    states, masks = found[2]
+    np.testing.assert_array_equal(states.offsets, rows.offsets)
+    assert masks.values.all() and masks.fill is False
+    whole = chain(blocks, name="x")
+    for index in (0, 7, 39):
+        alone = whole.predict(rows.batch(np.array([index])), verbose=0)[0][0]
+        np.testing.assert_allclose(states.values[states.offsets[index] : states.offsets[index + 1]], alone, atol=1e-5)
+
+
+def test_the_order_of_the_outputs_is_that_of_the_rows():
+    x = keras.Input((1,))
+    network = keras.Model(x, keras.ops.squeeze(x, -1) * 2)
+    from tlkeras.features.rows import Rows
+
+    (doubled,) = run_network(network, [Rows(np.arange(150.0, dtype=np.float32)[:, None])], batch_size=64)
+    np.testing.assert_array_equal(doubled.values, np.arange(150) * 2)
+
+
+def test_activations_that_would_fill_the_memory_are_not_kept(monkeypatch):
+    source = tiny_source()
+    inputs = read_inputs(squares(20, seed=0), source)
+    # Block 1 gives 12 x 12 x 6 float32 for each of 20 pictures: 69,120 bytes; a quarter of the free memory must hold them.
+    for free, fits in ((4 * 69_120, True), (4 * 69_120 - 4, False)):
+        monkeypatch.setattr("tlkeras.features.cut.available_bytes", lambda free=free: free)
+        assert fits_memory(source.blocks, 1, inputs) is fits

@@ -33,11 +33,10 @@ def random_network(model: TransferModel, splits: Splits, *, seed: int = 0) -> np
     """
     source = with_random_weights(model.source, seed=seed)
     segments: tuple[Block, ...] = (*source.blocks, model.pool)
-
     top = len(segments)
     inputs = [read_inputs(part, source) for part in (splits.train, splits.val, splits.test)]
     parts = [rows[top][0].values for rows in activations(segments, [top], *inputs)]
-    return _logistic(*_standardise(*parts), splits)
+    return _logistic(_standardise(*parts), splits)
 
 
 def without_network(splits: Splits) -> np.ndarray:
@@ -52,7 +51,7 @@ def without_network(splits: Splits) -> np.ndarray:
         read_pixels(part.store, PIXELS).reshape(len(part), -1).astype(np.float32) / 255
         for part in (splits.train, splits.val, splits.test)
     ]
-    return _logistic(*_standardise(*parts), splits)
+    return _logistic(_standardise(*parts), splits)
 
 
 def _tf_idf(splits: Splits) -> np.ndarray:
@@ -64,9 +63,8 @@ def _tf_idf(splits: Splits) -> np.ndarray:
         train = vectorizer.fit_transform(texts[0])
     except ValueError:  # no word of two letters in any text: nothing to count
         return majority(splits)
-    return _logistic(
-        train, vectorizer.transform(texts[1]), vectorizer.transform(texts[2]), splits, strengths=(1.0, 10.0, 100.0)
-    )
+    others = [vectorizer.transform(part) for part in texts[1:]]
+    return _logistic([train, *others], splits, strengths=(1.0, 10.0, 100.0))
 
 
 def _standardise(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
@@ -78,7 +76,8 @@ def _standardise(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
     return [first, *np.split(stacked, counts[:-1])]
 
 
-def _logistic(train: Any, val: Any, test: Any, splits: Splits, *, strengths: Sequence[float] = STRENGTHS) -> np.ndarray:
-    """Fit on training, choose the strength on validation, predict the test examples."""
+def _logistic(parts: Sequence[Any], splits: Splits, *, strengths: Sequence[float] = STRENGTHS) -> np.ndarray:
+    """Fit on training, choose the strength on validation, predict the test examples; `parts` are their features."""
+    train, val, test = parts
     model, _ = choose_logistic(train, splits.train.labels, val, splits.val.labels, strengths)
     return model.predict(test)

@@ -24,6 +24,8 @@ def read_inputs(examples: Examples, source: SourceModel) -> Rows:
     if examples.store.modality != source.modality:
         raise ValueError(f"The source model {source.name!r} reads {source.modality}s. Received: {examples.store.modality}s")
     if isinstance(examples.store, Texts):
+        if source.tokenizer is None:
+            raise ValueError(f"The source model {source.name!r} has no tokenizer; a text source needs one.")
         return ragged(tokenize(examples.store.texts, source.tokenizer, source.input_size), fill=source.pad_id)
     size = source.input_size
     if len(examples) * size * size * 3 < available_bytes() // 4:

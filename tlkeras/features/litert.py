@@ -86,7 +86,7 @@ def save_signatures(
 def convert_saved_model(folder: str | Path, *, quantize: Quantize = "none") -> bytes:
     """Convert the `serving_default` signature of a SavedModel; see `convert`.
 
-    From a SavedModel, because `TFLiteConverter.from_concrete_functions` was seen to give, without a word, a file that answers NaN.
+    From a SavedModel, because `TFLiteConverter.from_concrete_functions` was seen to give a file that answers NaN, and no error.
     """
     import tensorflow as tf
 

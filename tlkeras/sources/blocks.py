@@ -127,6 +127,8 @@ def _fresh_copy(network: "keras.Model") -> "keras.Model":
         return type(layer).from_config(config)
 
     copy = keras.models.clone_model(network, clone_function=fresh, recursive=True)
+    # Setting `trainable` to what it already is does nothing on TensorFlow, not even for the layers below.
+    copy.trainable = False
     copy.trainable = True
     for layer in copy.layers:
         if isinstance(layer, keras.layers.Normalization) and layer.weights:

@@ -68,11 +68,12 @@ def _minilm_file(name: str) -> Path:
 
 def _hub_file(repository: str, name: str) -> Path:
     import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     with downloading(f"{name} of {repository}", instead="minilm_l6", package=MINILM_L6):
         try:
             return Path(huggingface_hub.hf_hub_download(repository, name, local_files_only=True))
-        except huggingface_hub.errors.LocalEntryNotFoundError:
+        except LocalEntryNotFoundError:
             pass
         if not urllib.request.getproxies():
             # The hub's client tries for half a minute; without a network there is nothing to wait for.

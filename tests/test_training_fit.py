@@ -120,6 +120,18 @@ def test_the_best_weights_by_validation_accuracy_are_kept():
     assert [row["best"] for row in history.rows][scores.index(max(scores))] == 1
 
 
+def test_a_phase_that_only_makes_things_worse_leaves_the_weights_of_the_start():
+    model = _model()
+    head = Phase(name="head", solver="logistic", epochs=1)
+    fit(model, SPLITS, [head])
+    before = model.network.get_weights()
+    ruin = Phase(name="ruin", trainable="all", epochs=2, learning_rate=30.0, schedule="constant")
+    history = fit(model, SPLITS, [head, ruin])
+    assert [row["best"] for row in history.rows] == [1, 0, 0], "the case needs a phase that gets worse"
+    for a, b in zip(before, model.network.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
 def test_early_stopping_ends_a_phase_after_patience():
     # A rate of 1e-12 never improves the validation loss beyond the first epoch by more than rounding.
     history = fit(_model(), SPLITS, [Phase(name="x", trainable="head", epochs=30, learning_rate=1e-12, patience=2)])

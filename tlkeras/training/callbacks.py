@@ -34,12 +34,18 @@ class BestWeights(keras.callbacks.Callback):
     Keras's EarlyStopping forgets its best at every call of `fit`, and restores only when it stopped early.
     """
 
-    def __init__(self, patience: int) -> None:
+    def __init__(self, patience: int, start: Mapping[str, float] | None = None) -> None:
+        """Begin with the scores that the weights have already, from the phase before; none where they are random."""
         super().__init__()
         self.patience = patience
-        self.best: dict[str, float] = {}
+        self.best: dict[str, float] = dict(start or {})
         self.best_epoch = -1
         self.weights: list[Any] | None = None
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Keep the weights of the start, if they count: a phase must not make the model worse."""
+        if self.best:
+            self.weights = self.model.get_weights()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Compare this epoch with the best so far."""
@@ -78,14 +84,14 @@ class StopOnNaN(keras.callbacks.Callback):
 
 
 class Table(keras.callbacks.Callback):
-    """One line for each epoch: losses, accuracies, learning rate, seconds, time left; the best epoch is marked."""
+    """One line for each epoch: losses, accuracies, learning rate, seconds, time left; a new best is marked."""
 
     HEADER = f"{'epoch':>7} {'loss':>8} {'accuracy':>9} {'val loss':>9} {'val acc.':>9} {'rate':>9} {'seconds':>8} {'left':>6}"
 
-    def __init__(self, phase: Phase, history: History, steps: int) -> None:
+    def __init__(self, phase: Phase, history: History, steps: int, start: Mapping[str, float] | None = None) -> None:
         super().__init__()
         self.phase, self.history, self.steps = phase, history, steps
-        self.best: dict[str, float] = {}
+        self.best: dict[str, float] = dict(start or {})
         self.started = self.epoch_started = 0.0
         self.on_terminal = sys.stderr.isatty()
 

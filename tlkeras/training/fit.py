@@ -170,7 +170,8 @@ def _train(
     train, val = frozen.rows(cut)
     steps = math.ceil(len(splits.train) / batch_size)
     lower = frozen.lower(cut)
-    own = [StopOnNaN(phase), BestWeights(phase.patience), Table(phase, history, steps)]
+    start = history.last_best() if phase.initialise == "pretrained" else {}
+    own = [StopOnNaN(phase), BestWeights(phase.patience, start), Table(phase, history, steps, start)]
     if phase.schedule == "plateau":
         own.append(ReduceLROnPlateau(factor=0.5, patience=2))
     upper.fit(

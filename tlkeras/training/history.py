@@ -19,6 +19,11 @@ class History:
         """Append an epoch."""
         self.rows.append(dict(row))
 
+    def last_best(self) -> dict[str, float]:
+        """Return `val_accuracy` and `val_loss` of the weights that are there now: the last epoch that was marked best."""
+        best = [row for row in self.rows if row.get("best")]
+        return {name: best[-1][name] for name in ("val_accuracy", "val_loss") if name in best[-1]} if best else {}
+
     def save(self, path: Path) -> None:
         """Write the rows as CSV; numbers keep full precision."""
         extra = sorted({name for row in self.rows for name in row} - set(COLUMNS))

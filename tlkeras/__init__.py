@@ -17,7 +17,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 _MODULES = {
     "tlkeras.errors": ("DataError", "ParityError", "TlkerasError", "TrainingError", "WeightsError"),
     "tlkeras.runs": ("Run", "create_run", "finish_run"),
-    "tlkeras.data.examples": ("ClassTargets", "Examples", "ImageArrays", "ImageFiles", "Splits", "Texts"),
+    "tlkeras.data.examples": ("Examples", "ImageArrays", "ImageFiles", "Splits", "Texts"),
+    "tlkeras.data.targets": ("ClassTargets", "MultiLabelTargets", "NoTargets", "ValueTargets"),
     "tlkeras.data.load": ("load_images", "load_texts"),
     "tlkeras.data.arrays": ("splits_from_arrays", "splits_from_dataset", "splits_from_texts"),
     "tlkeras.data.splits": ("save_splits",),
@@ -69,9 +70,10 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from tlkeras.data.arrays import splits_from_arrays, splits_from_dataset, splits_from_texts
-    from tlkeras.data.examples import ClassTargets, Examples, ImageArrays, ImageFiles, Splits, Texts
+    from tlkeras.data.examples import Examples, ImageArrays, ImageFiles, Splits, Texts
     from tlkeras.data.load import load_images, load_texts
     from tlkeras.data.splits import save_splits
+    from tlkeras.data.targets import ClassTargets, MultiLabelTargets, NoTargets, ValueTargets
     from tlkeras.errors import DataError, ParityError, TlkerasError, TrainingError, WeightsError
     from tlkeras.evaluation.evaluate import evaluate, save_evaluation
     from tlkeras.evaluation.metrics import Evaluation, Measure

@@ -6,6 +6,23 @@ from typing import Protocol
 
 import numpy as np
 
+from tlkeras.data.targets import ClassTargets, MultiLabelTargets, NoTargets, Targets, ValueTargets
+
+__all__ = [
+    "ClassTargets",
+    "Examples",
+    "ImageArrays",
+    "ImageFiles",
+    "MultiLabelTargets",
+    "NoTargets",
+    "Skipped",
+    "Splits",
+    "Store",
+    "Targets",
+    "Texts",
+    "ValueTargets",
+]
+
 
 class Store(Protocol):
     """Where the inputs of some examples lie; rows are read by index, nothing is loaded beforehand."""
@@ -89,17 +106,6 @@ class Texts:
 
 
 @dataclass(frozen=True)
-class ClassTargets:
-    """One class for each example: `labels` is int32, shape `(n,)`, an index into `Splits.classes`."""
-
-    labels: np.ndarray
-
-    def take(self, indices: np.ndarray) -> "ClassTargets":
-        """Return the chosen rows, in that order."""
-        return ClassTargets(self.labels[indices])
-
-
-@dataclass(frozen=True)
 class Examples:
     """The rows of one split; cheap to hold, because pixels stay in their files.
 
@@ -107,12 +113,13 @@ class Examples:
         ids: Stable identities, shape `(n,)`, str: a path relative to the data, or a row.
         store: Where the inputs lie.
         targets: What is to be predicted.
-        metadata: Further columns (group, domain, size …), each of shape `(n,)`.
+        metadata: Further columns, each of shape `(n,)`, str: `digest` (of the content), and where the data gives them
+            `split`, `group` and `time`.
     """
 
     ids: np.ndarray
     store: Store
-    targets: ClassTargets
+    targets: Targets
     metadata: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -120,7 +127,13 @@ class Examples:
 
     @property
     def labels(self) -> np.ndarray:
-        """The class indices, int32, shape `(n,)`."""
+        """The class indices, int32, shape `(n,)`.
+
+        Raises:
+            TypeError: The examples have no single class each.
+        """
+        if not isinstance(self.targets, ClassTargets):
+            raise TypeError(f"`labels` needs one class for each example. Received: {type(self.targets).__name__}")
         return self.targets.labels
 
     def take(self, indices: Sequence[int] | np.ndarray) -> "Examples":
@@ -147,10 +160,11 @@ class Splits:
     """Training, validation and test examples of one data set, and their classes.
 
     Attributes:
-        classes: The class names; an example's label is an index into them.
+        classes: The class names; an example's label is an index into them. Empty where values are predicted.
         fingerprint: A sha256 hex digest of identities, contents, labels, classes and split membership.
         notes: What was decided on the way, in words: a split that was made, a column that was guessed.
         skipped: Inputs that were left out, with the reason.
+        unlabelled: Examples of the same kind without labels, if the data has any.
     """
 
     train: Examples
@@ -160,6 +174,7 @@ class Splits:
     fingerprint: str
     notes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    unlabelled: Examples | None = None
 
     @property
     def modality(self) -> str:

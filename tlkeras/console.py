@@ -21,6 +21,7 @@ def show_messages(stream: TextIO) -> None:
     """Send the library's messages to a stream: with colours on a terminal, as plain lines elsewhere."""
     hide_messages()
     _log.addHandler(_Messages(stream))
+    _log.propagate = False  # other packages give the root logger handlers, which would show each message again
     _log.setLevel(logging.DEBUG)  # for log.txt, which also gets the tracebacks
 
 
@@ -29,6 +30,7 @@ def hide_messages() -> None:
     for handler in [handler for handler in _log.handlers if isinstance(handler, _Messages)]:
         _log.removeHandler(handler)
         _log.setLevel(logging.NOTSET)
+        _log.propagate = True
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

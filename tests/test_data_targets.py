@@ -32,6 +32,6 @@ def test_values_are_stratified_by_fifths():
 def test_only_single_classes_give_labels():
     store = ImageArrays(np.zeros((4, 2, 2, 3), np.uint8))
     examples = Examples(np.array(list("abcd")), store, MultiLabelTargets(SEVERAL))
-    with pytest.raises(TypeError, match="one class for each example. Received: MultiLabelTargets"):
+    with pytest.raises(TypeError, match=r"one class for each example\. Received: MultiLabelTargets"):
         _ = examples.labels
     assert examples.take([2]).targets.cells(CLASSES) == ["cat|dog|owl"]

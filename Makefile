@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 COLAB_PYTHON ?= python3.13
 
 bin := .venv/bin
-pip := -m pip install --quiet --disable-pip-version-check
+pip := -m pip install --quiet --quiet --disable-pip-version-check
 colab := .venv-colab/bin/python
 
 .PHONY: demo test lint test-colab notebooks clean

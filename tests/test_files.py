@@ -26,7 +26,12 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
 
 def test_the_writer_sees_the_final_name_so_that_formats_chosen_by_suffix_work(tmp_path):
     names = []
-    write_file(tmp_path / "weights.weights.h5", lambda path: (names.append(path.name), path.write_bytes(b"x")))
+
+    def write(path: Path) -> None:
+        names.append(path.name)
+        path.write_bytes(b"x")
+
+    write_file(tmp_path / "weights.weights.h5", write)
     assert names == ["weights.weights.h5"]
 
 

@@ -86,17 +86,20 @@ def test_normalisation_between_units_belongs_to_the_next_and_at_the_end_to_the_l
 
 def test_a_gate_does_not_cut_a_unit_in_two():
     image = keras.Input((16, 16, 3))
-    x = conv(image, 4, name="stem")
-    y = conv(x, 4, name="first")
-    gate = layers.Conv2D(4, 1, activation="sigmoid", name="gate")(
-        layers.GlobalAveragePooling2D(keepdims=True, name="squeeze")(y)
-    )
-    z = conv(layers.Multiply(name="product")([y, gate]), 4, name="second")
-    z = layers.Add(name="sum")([x, z])
-    network = keras.Model(image, conv(z, 4, name="last"))
+    x = y = conv(image, 4, name="stem")
+    for unit in ("one", "two"):
+        y = conv(y, 4, name=f"{unit}_first")
+        squeezed = layers.GlobalAveragePooling2D(keepdims=True, name=f"{unit}_squeeze")(y)
+        gate = layers.Conv2D(4, 1, activation="sigmoid", name=f"{unit}_gate")(squeezed)
+        y = conv(layers.Multiply(name=f"{unit}_product")([y, gate]), 4, name=f"{unit}_second")
+        # The first unit has no residual connection, so that its gate begins and ends at boundaries.
+        y = layers.Add(name="two_sum")([x, y]) if unit == "two" else y
+        x = y
+    network = keras.Model(image, conv(y, 4, name="last"))
+    names = ["first", "squeeze", "gate", "product", "second"]
     assert check(network) == {
-        "stem": ["stem"],
-        "block_1": ["first", "squeeze", "gate", "product", "second", "sum"],
+        "stem": ["stem", *(f"one_{name}" for name in names)],
+        "block_1": [*(f"two_{name}" for name in names), "two_sum"],
         "block_2": ["last"],
     }
 

@@ -31,6 +31,7 @@ AWKWARD = [
     "ΟΔΥΣΣΕΥΣ İstanbul STRASSE straße",
     "[CLS] not [SEP] special [MASK] [PAD]",
     "x" * 100 + " " + "y" * 101 + " " + "é" * 100,
+    "и" * 60 + " " + "и" * 100,
     "emoji 😀 ok 👨‍👩‍👧",
     "“quotes” … — £5",
 ]

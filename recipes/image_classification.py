@@ -56,7 +56,7 @@ def run(config: Config) -> "tl.Run":
 
     # 3. Take a source model and put a new head on it
     source = tl.load_image_source(config.source, image_size=config.image_size)
-    model = tl.build_classifier(source, splits.classes, seed=config.seed)
+    model = tl.build_model(source, splits, seed=config.seed)
 
     # 4. Choose what is trained when
     phases = tl.plan_phases(
@@ -74,7 +74,7 @@ def run(config: Config) -> "tl.Run":
     artifacts = tl.export(model, run.path / "exports", targets=("saved_model", "tflite_float32", "tflite_float16"))
 
     # 8. Verify each export in its own runtime, from the encoded test pictures
-    parity = tl.verify(artifacts, model, splits.test)
+    parity = tl.verify(artifacts, model, splits.test, output=run.path / "parity.json")
 
     # 9. Sum up
     return tl.finish_run(run, evaluation, artifacts, parity)

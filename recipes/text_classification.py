@@ -30,7 +30,7 @@ class Config:
     """What the last phase trains instead: `head`, `top:2`, block names, a pattern, or `all`."""
     sequence_length: int = 128
     """Longest text in tokens; what is longer is cut at the end."""
-    epochs: int = 8
+    epochs: int = 4
     """Passes over the training texts, over all phases; early stopping may end a phase sooner."""
     batch_size: int = 32
     """Texts in a training step."""
@@ -62,7 +62,7 @@ def run(config: Config) -> "tl.Run":
 
     # 3. Take a source model and put a new head on it
     source = tl.load_text_source(config.source, sequence_length=config.sequence_length)
-    model = tl.build_classifier(source, splits.classes, seed=config.seed)
+    model = tl.build_model(source, splits, seed=config.seed)
 
     # 4. Choose what is trained when
     phases = tl.plan_phases(
@@ -80,7 +80,7 @@ def run(config: Config) -> "tl.Run":
     artifacts = tl.export(model, run.path / "exports", targets=("saved_model", "tflite_float32", "tflite_float16"))
 
     # 8. Verify each export in its own runtime, from the raw test texts
-    parity = tl.verify(artifacts, model, splits.test)
+    parity = tl.verify(artifacts, model, splits.test, output=run.path / "parity.json")
 
     # 9. Sum up
     return tl.finish_run(run, evaluation, artifacts, parity)

@@ -36,7 +36,7 @@ def test_predictions_are_those_of_the_plain_keras_model(trained):
 
 
 def test_accuracy_is_measured_on_the_test_split(evaluation):
-    hits = (evaluation.probabilities.argmax(axis=1) == SPLITS.test.labels).mean()
+    hits = (evaluation.outputs.argmax(axis=1) == SPLITS.test.labels).mean()
     assert evaluation.measures["accuracy"].value == hits
     assert evaluation.measures["accuracy"].n == 30
     assert evaluation.confusion.sum() == 30
@@ -44,8 +44,8 @@ def test_accuracy_is_measured_on_the_test_split(evaluation):
 
 
 def test_the_nulls_stand_beside_the_model(evaluation):
-    assert set(evaluation.nulls) == {"majority class", "same network, random weights", "pixels + logistic regression"}
-    assert evaluation.nulls["majority class"].value == pytest.approx(1 / 3)
+    assert set(evaluation.nulls) == {"majority of training", "same network, random weights", "pixels + linear model"}
+    assert evaluation.nulls["majority of training"].value == pytest.approx(1 / 3)
     best = max(evaluation.nulls.values(), key=lambda measure: measure.value)
     assert evaluation.gain.value == pytest.approx(evaluation.measures["accuracy"].value - best.value)
 

@@ -4,16 +4,10 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from tlkeras.evaluation import multi_label, regression
+from tlkeras.evaluation.classification import confusion_matrix, measures, precision_recall_f1, roc_auc
 from tlkeras.evaluation.evaluate import paired_gain, verdict
-from tlkeras.evaluation.metrics import (
-    Measure,
-    bootstrap,
-    confusion_matrix,
-    measure_all,
-    precision_recall_f1,
-    roc_auc,
-    wilson,
-)
+from tlkeras.evaluation.metrics import Measure, bootstrap, wilson
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +31,14 @@ def test_wilson_gives_the_interval_of_the_textbook():
 def test_measures_agree_with_scikit_learn(predictions):
     labels, probabilities = predictions
     guess = probabilities.argmax(axis=1)
-    measures = measure_all(labels, probabilities)
+    found = measures(labels, probabilities)
     precision, recall, f1, _ = reference.precision_recall_fscore_support(labels, guess, average="macro")
-    assert measures["accuracy"].value == reference.accuracy_score(labels, guess)
-    assert measures["precision_macro"].value == pytest.approx(precision)
-    assert measures["recall_macro"].value == pytest.approx(recall)
-    assert measures["f1_macro"].value == pytest.approx(f1)
-    assert measures["roc_auc"].value == pytest.approx(reference.roc_auc_score(labels, probabilities, multi_class="ovr"))
-    assert all(measure.low < measure.value < measure.high for measure in measures.values())
+    assert found["accuracy"].value == reference.accuracy_score(labels, guess)
+    assert found["precision_macro"].value == pytest.approx(precision)
+    assert found["recall_macro"].value == pytest.approx(recall)
+    assert found["f1_macro"].value == pytest.approx(f1)
+    assert found["roc_auc"].value == pytest.approx(reference.roc_auc_score(labels, probabilities, multi_class="ovr"))
+    assert all(measure.low < measure.value < measure.high for measure in found.values())
 
 
 def test_confusion_matrix_agrees_with_scikit_learn(predictions):
@@ -103,3 +97,37 @@ def test_paired_gain_counts_only_the_examples_that_differ():
 )
 def test_the_verdict_follows_the_interval(gain, start):
     assert verdict(gain, "majority class").startswith(start)
+
+
+def test_multi_label_measures_agree_with_scikit_learn():
+    generator = np.random.default_rng(2)
+    labels = (generator.random((200, 5)) < 0.3).astype(np.uint8)
+    outputs = np.clip(0.35 * labels + 0.65 * generator.random((200, 5)), 0, 1)
+    predicted = (outputs >= 0.5).astype(np.uint8)
+    found = multi_label.measures(labels, outputs)
+    jaccard = reference.jaccard_score(labels, predicted, average="samples", zero_division=1.0)
+    assert found["jaccard"].value == pytest.approx(jaccard)
+    assert found["exact_match"].value == reference.accuracy_score(labels, predicted)
+    precision, recall, f1, _ = reference.precision_recall_fscore_support(labels, predicted, average="macro")
+    assert [found[f"{name}_macro"].value for name in ("precision", "recall", "f1")] == pytest.approx([precision, recall, f1])
+    assert found["roc_auc"].value == pytest.approx(reference.roc_auc_score(labels, outputs))
+
+
+def test_regression_measures_agree_with_scikit_learn():
+    generator = np.random.default_rng(3)
+    true = generator.normal(50, 10, 150).astype(np.float32)
+    predicted = (true + generator.normal(1, 4, 150)).astype(np.float32)
+    found = regression.measures(true, predicted[:, None])
+    assert found["mean_absolute_error"].value == pytest.approx(reference.mean_absolute_error(true, predicted), rel=1e-5)
+    assert found["root_mean_square_error"].value == pytest.approx(reference.root_mean_squared_error(true, predicted), rel=1e-5)
+    assert found["r_squared"].value == pytest.approx(reference.r2_score(true, predicted), rel=1e-5)
+    assert found["correlation"].value == pytest.approx(np.corrcoef(true, predicted)[0, 1], rel=1e-5)
+    assert all(measure.low < measure.value < measure.high for measure in found.values())
+
+
+def test_a_smaller_error_than_the_null_is_a_gain():
+    true = np.linspace(0, 9, 60)
+    noise = np.random.default_rng(0).normal(0, 0.1, 60)
+    gain = paired_gain(regression.score(true, true + noise), regression.score(true, np.full(60, 4.5)))
+    assert 1.8 < gain.low < gain.value < gain.high < 2.6
+    assert verdict(gain, "median", points=False).startswith("Transfer helped: +2.")

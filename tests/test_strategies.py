@@ -9,7 +9,7 @@ from tlkeras.training.schedules import learning_rate
 
 def test_fine_tune_fits_the_head_first_and_the_top_blocks_at_a_tenth_of_the_rate():
     head, top = plan_phases("fine_tune", trainable="top:3", epochs=7, learning_rate=2e-3)
-    assert (head.trainable, head.solver) == ("head", "logistic")
+    assert (head.trainable, head.solver) == ("head", "closed_form")
     assert (top.trainable, top.learning_rate, top.epochs, top.batch_norm) == ("top:3", 2e-4, 7, "frozen")
 
 
@@ -39,7 +39,7 @@ def test_from_scratch_refuses_to_train_a_part():
         ("learning_rate", 0.0, "above 0. Received: 0.0"),
         ("epochs", 0, "at least one epoch. Received: 0"),
         ("patience", 0, "Received: 0"),
-        ("solver", "logistic", "fits the head only. Received: trainable='all'"),
+        ("solver", "closed_form", "fits the head only. Received: trainable='all'"),
     ],
 )
 def test_a_phase_that_cannot_be_trained_is_refused(field, value, message):

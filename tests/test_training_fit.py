@@ -92,17 +92,17 @@ def test_the_frozen_part_runs_once_for_all_phases(monkeypatch):
         return original(step, rows, **options)
 
     monkeypatch.setattr(features_cut, "run_step", counting)
-    fit(_model(), SPLITS, [Phase(name="head", solver="logistic", epochs=1), TOP])
+    fit(_model(), SPLITS, [Phase(name="head", solver="closed_form", epochs=1), TOP])
     assert passes == [90, 30]
 
 
 def test_a_phase_above_one_that_changed_lower_blocks_sees_the_new_features():
     lower = Phase(name="lower", trainable="block_0,head", epochs=1, learning_rate=3e-2)
     model = _model()
-    fit(model, SPLITS, [lower, Phase(name="head", solver="logistic", epochs=1)])
+    fit(model, SPLITS, [lower, Phase(name="head", solver="closed_form", epochs=1)])
     # The head was solved on the features of now: solving it again finds the same.
     kernel = model.head.network.get_layer("logits").get_weights()[0]
-    fit(model, SPLITS, [Phase(name="head", solver="logistic", epochs=1)])
+    fit(model, SPLITS, [Phase(name="head", solver="closed_form", epochs=1)])
     np.testing.assert_allclose(model.head.network.get_layer("logits").get_weights()[0], kernel, atol=1e-4)
 
 
@@ -122,7 +122,7 @@ def test_the_best_weights_by_validation_accuracy_are_kept():
 
 def test_a_phase_that_only_makes_things_worse_leaves_the_weights_of_the_start():
     model = _model()
-    head = Phase(name="head", solver="logistic", epochs=1)
+    head = Phase(name="head", solver="closed_form", epochs=1)
     fit(model, SPLITS, [head])
     before = model.network.get_weights()
     ruin = Phase(name="ruin", trainable="all", epochs=2, learning_rate=30.0, schedule="constant")
@@ -148,7 +148,7 @@ def test_a_loss_that_is_not_finite_ends_with_an_explanation():
 
 
 def test_a_run_that_was_broken_off_goes_on_after_the_last_finished_phase(tmp_path):
-    phases = [Phase(name="head", solver="logistic", epochs=1), TOP]
+    phases = [Phase(name="head", solver="closed_form", epochs=1), TOP]
     whole = _model()
     fit(whole, SPLITS, phases, seed=2)
 
@@ -167,7 +167,7 @@ def test_a_run_that_was_broken_off_goes_on_after_the_last_finished_phase(tmp_pat
 
 def test_fit_writes_the_model_the_history_and_a_picture(tmp_path):
     model = _model()
-    fit(model, SPLITS, [Phase(name="head", solver="logistic", epochs=1), TOP], run=_run(tmp_path))
+    fit(model, SPLITS, [Phase(name="head", solver="closed_form", epochs=1), TOP], run=_run(tmp_path))
     again = keras.saving.load_model(tmp_path / "model.keras")
     x = read_inputs(SPLITS.test, model.source).values.astype("float32")
     np.testing.assert_allclose(again.predict(x, verbose=0), model.network.predict(x, verbose=0), atol=1e-6)

@@ -28,6 +28,9 @@ _MODULES = {
     "tlkeras.sources.own": ("source_from_keras",),
     "tlkeras.tasks.model": ("TransferModel",),
     "tlkeras.tasks.classification": ("build_classifier",),
+    "tlkeras.tasks.multi_label": ("build_multi_label",),
+    "tlkeras.tasks.regression": ("build_regressor",),
+    "tlkeras.tasks.table": ("TASKS", "build_model"),
     "tlkeras.strategies.phases": ("Phase",),
     "tlkeras.strategies.table": ("STRATEGIES", "plan_phases"),
     "tlkeras.training.fit": ("fit",),
@@ -39,7 +42,7 @@ _MODULES = {
     "tlkeras.export.predict": ("load_artifact",),
 }
 _API = {name: module for module, names in _MODULES.items() for name in names}
-__all__ = [*_API, "__version__"]  # noqa: PLE0604
+__all__ = [*_API, "__version__"]
 
 _KERAS_FLOOR = (3, 15, 1)
 
@@ -68,7 +71,7 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what editors and type checkers see; `__getattr__` imports at run time
     from tlkeras.data.arrays import splits_from_arrays, splits_from_dataset, splits_from_texts
     from tlkeras.data.examples import Examples, ImageArrays, ImageFiles, Splits, Texts
     from tlkeras.data.load import load_images, load_texts
@@ -90,4 +93,7 @@ if TYPE_CHECKING:
     from tlkeras.strategies.table import STRATEGIES, plan_phases
     from tlkeras.tasks.classification import build_classifier
     from tlkeras.tasks.model import TransferModel
+    from tlkeras.tasks.multi_label import build_multi_label
+    from tlkeras.tasks.regression import build_regressor
+    from tlkeras.tasks.table import TASKS, build_model
     from tlkeras.training.fit import fit

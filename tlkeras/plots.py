@@ -26,17 +26,18 @@ def shorten(name: str) -> str:
     return cut.replace("$", r"\$")
 
 
-def save_training(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw loss and accuracy by epoch, phases one after the other; the best epoch of each phase carries a ring.
+def save_training(rows: Sequence[Mapping[str, Any]], path: Path, *, metric: str = "accuracy") -> None:
+    """Draw loss and metric by epoch, phases one after the other; the best epoch of each phase carries a ring.
 
     Args:
         rows: The history's rows.
         path: Where to write the PNG.
+        metric: The name of the metric's column.
     """
     figure = _figure(9, 3.6)
     axes = figure.subplots(1, 2)
     x = np.arange(1, len(rows) + 1)
-    for axis, name, title in zip(axes, ("loss", "accuracy"), ("Loss", "Accuracy"), strict=True):
+    for axis, name, title in zip(axes, ("loss", metric), ("Loss", metric.capitalize()), strict=True):
         for column, color, label in ((name, BLUE, "training"), (f"val_{name}", ORANGE, "validation")):
             values = np.array([float(row.get(column, np.nan)) for row in rows])
             for part in _phases(rows):
@@ -103,4 +104,26 @@ def save_confusion(confusion: np.ndarray, classes: Sequence[str], path: Path) ->
     axis.set_ylabel("true")
     axis.set_title("Confusion on the test split", color=INK, loc="left", fontweight="bold")
     figure.colorbar(image, label="share of the true class", shrink=0.8)
+    figure.savefig(path, format="png")
+
+
+def save_values(true: np.ndarray, predicted: np.ndarray, path: Path) -> None:
+    """Draw predicted against true values; on the diagonal they are equal.
+
+    Args:
+        true: float, shape `(n,)`.
+        predicted: float, shape `(n,)`.
+        path: Where to write the PNG.
+    """
+    figure = _figure(5, 5)
+    axis = figure.subplots()
+    low, high = (float(end(np.concatenate([true, predicted]))) for end in (np.min, np.max))
+    axis.plot([low, high], [low, high], color=GRID, linewidth=1.5)
+    axis.scatter(true, predicted, s=14, color=BLUE, alpha=0.6, linewidths=0)
+    axis.set_xlabel("true")
+    axis.set_ylabel("predicted")
+    axis.set_title("Values on the test split", color=INK, loc="left", fontweight="bold")
+    axis.set_aspect("equal")
+    axis.grid(color=GRID, linewidth=0.7)
+    axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, format="png")

@@ -5,31 +5,28 @@ import logging
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tlkeras.data.examples import Examples, Splits
-from tlkeras.evaluation import nulls
-from tlkeras.evaluation.metrics import (
-    Evaluation,
-    Measure,
-    bootstrap,
-    confusion_matrix,
-    measure_all,
-    precision_recall_f1,
-    wilson,
-)
+from tlkeras.data.targets import MultiLabelTargets, ValueTargets
+from tlkeras.evaluation import classification, multi_label, nulls, regression
+from tlkeras.evaluation.classification import confusion_matrix
+from tlkeras.evaluation.metrics import Evaluation, Measure, bootstrap
+from tlkeras.evaluation.nulls import predictions
 from tlkeras.features.engine import run_network
 from tlkeras.features.inputs import read_inputs
 from tlkeras.files import safe_cell, write_file, write_json
-from tlkeras.plots import save_confusion
+from tlkeras.plots import save_confusion, save_values
 from tlkeras.tasks.model import TransferModel
 
+MEASURES: dict[str, Any] = {"classification": classification, "multi_label": multi_label, "regression": regression}
 log = logging.getLogger("tlkeras")
 
 
 def predict_examples(model: TransferModel, examples: Examples) -> np.ndarray:
-    """Return the model's probabilities for some examples, float32, shape `(n, classes)`."""
+    """Return the model's outputs for some examples, float32, shape `(n, classes)`, or `(n, 1)` for values."""
     return run_network(model.network, [read_inputs(examples, model.source)])[0].values
 
 
@@ -45,80 +42,109 @@ def evaluate(model: TransferModel, splits: Splits, *, compare_nulls: bool = True
     Returns:
         Measures with 95 % intervals: Wilson's for proportions, BCa bootstrap for the others.
     """
-    probabilities = predict_examples(model, splits.test)
-    labels, predicted = splits.test.labels, probabilities.argmax(axis=1)
-    confusion = confusion_matrix(labels, predicted, len(splits.classes))
-    columns = zip(splits.classes, *precision_recall_f1(confusion), confusion.sum(axis=1), strict=True)
+    outputs = predict_examples(model, splits.test)
+    module, targets = MEASURES[model.task], target_array(splits.test)
+    predicted = predictions(model.task, outputs)
     evaluation = Evaluation(
-        measures=measure_all(labels, probabilities, seed=seed),
-        per_class={
-            name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)} for name, p, r, f, n in columns
-        },
-        confusion=confusion,
-        classes=splits.classes,
+        task=model.task,
+        measures=module.measures(targets, outputs, seed=seed),
+        classes=model.classes,
         ids=splits.test.ids,
-        labels=labels,
-        probabilities=probabilities,
+        targets=targets,
+        outputs=outputs,
+        per_class=module.per_class(targets, predicted, model.classes),
+        confusion=confusion_matrix(targets, predicted, len(model.classes)) if model.task == "classification" else None,
     )
     return _beside_nulls(evaluation, model, splits, seed) if compare_nulls else evaluation
 
 
+def target_array(examples: Examples) -> np.ndarray:
+    """Return what is to be predicted as one array, in the units of the data; see `Evaluation.targets`."""
+    targets = examples.targets
+    if isinstance(targets, ValueTargets):
+        return targets.values
+    return targets.labels if isinstance(targets, MultiLabelTargets) else examples.labels
+
+
 def _beside_nulls(evaluation: Evaluation, model: TransferModel, splits: Splits, seed: int) -> Evaluation:
     started = time.monotonic()
-    simple = "tf-idf + logistic regression" if splits.modality == "text" else "pixels + logistic regression"
-    predictions = {
-        "majority class": nulls.majority(splits),
+    simple = "tf-idf + linear model" if splits.modality == "text" else "pixels + linear model"
+    found = {
+        "majority of training": nulls.majority(splits),
         "same network, random weights": nulls.random_network(model, splits, seed=seed),
         simple: nulls.without_network(splits),
     }
-    labels = evaluation.labels
-    hits = {name: predicted == labels for name, predicted in predictions.items()}
-    best = max(hits, key=lambda name: hits[name].sum())
-    model_hits = evaluation.probabilities.argmax(axis=1) == labels
-    gain = paired_gain(model_hits, hits[best], seed=seed)
+    module = MEASURES[model.task]
+    scores = {name: module.score(evaluation.targets, predicted) for name, predicted in found.items()}
+    best = max(scores, key=lambda name: scores[name].mean())
+    own = module.score(evaluation.targets, predictions(model.task, evaluation.outputs))
+    gain = paired_gain(own, scores[best], seed=seed)
     log.info("The nulls took %.1f s", time.monotonic() - started)
     return replace(
         evaluation,
-        nulls={name: wilson(int(hit.sum()), len(hit)) for name, hit in hits.items()},
+        nulls={name: module.headline(score, seed=seed) for name, score in scores.items()},
         gain=gain,
-        verdict=verdict(gain, best),
+        verdict=verdict(gain, best, points=model.task != "regression"),
     )
 
 
-def paired_gain(model_hits: np.ndarray, null_hits: np.ndarray, *, seed: int = 0) -> Measure:
-    """Return the difference of two accuracies on the same examples, with its BCa interval.
+def paired_gain(own: np.ndarray, null: np.ndarray, *, seed: int = 0) -> Measure:
+    """Return the mean difference of two scores on the same examples, with its BCa interval.
 
     Args:
-        model_hits: Where the model is right, bool, shape `(n,)`.
-        null_hits: Where the null is right, bool, shape `(n,)`.
+        own: The model's score on each example, higher is better, shape `(n,)`.
+        null: The null's.
         seed: Seed of the bootstrap.
     """
-    difference = model_hits.astype(float) - null_hits.astype(float)
+    difference = own.astype(float) - null.astype(float)
     return bootstrap(lambda rows: float(difference[rows].mean()), len(difference), seed=seed)
 
 
-def verdict(gain: Measure, null: str) -> str:
-    """Say in words what a gain above the best null means."""
-    points = f"{100 * gain.value:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+def verdict(gain: Measure, null: str, *, points: bool = True) -> str:
+    """Say in words what a gain above the best null means.
+
+    Args:
+        gain: In shares, or in units of the data.
+        null: The null's name.
+        points: Whether the gain is a share, to be given in points of a hundred.
+    """
+    factor, unit, digits = (100, "points", 1) if points else (1, "less error", 3)
+    size = f"{factor * gain.value:+.{digits}f} {unit} [{factor * gain.low:+.{digits}f}, {factor * gain.high:+.{digits}f}]"
     if gain.low > 0:
-        return f"Transfer helped: {points} above {null}"
+        return f"Transfer helped: {size} than {null}" if not points else f"Transfer helped: {size} above {null}"
     if gain.high < 0:
-        return f"Transfer hurt: {points} against {null}"
-    return f"Transfer made no difference that {gain.n} test examples can show: {points} against {null}"
+        return f"Transfer hurt: {size} against {null}"
+    return f"Transfer made no difference that {gain.n} test examples can show: {size} against {null}"
 
 
 def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
-    """Write `metrics.json`, `predictions.csv` and `confusion_matrix.png` into a run folder."""
+    """Write `metrics.json`, `predictions.csv` and a picture into a run folder.
+
+    The picture is `confusion_matrix.png`, or `predicted.png` for values.
+    """
     write_json(folder / "metrics.json", evaluation.to_json())
     write_file(folder / "predictions.csv", lambda path: _write_predictions(evaluation, path))
-    write_file(folder / "confusion_matrix.png", lambda path: save_confusion(evaluation.confusion, evaluation.classes, path))
+    confusion = evaluation.confusion
+    if confusion is not None:
+        write_file(folder / "confusion_matrix.png", lambda path: save_confusion(confusion, evaluation.classes, path))
+    elif evaluation.task == "regression":
+        write_file(folder / "predicted.png", lambda path: save_values(evaluation.targets, evaluation.outputs[:, 0], path))
 
 
 def _write_predictions(evaluation: Evaluation, path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["id", "label", "predicted", "probability"])
-        for example, label, row in zip(evaluation.ids, evaluation.labels, evaluation.probabilities, strict=True):
-            guess = int(row.argmax())
-            names = (safe_cell(evaluation.classes[label]), safe_cell(evaluation.classes[guess]))
-            writer.writerow([safe_cell(str(example)), *names, f"{row[guess]:.6f}"])
+        writer.writerow(["id", "label", "predicted", *(["probability"] if evaluation.task == "classification" else [])])
+        predicted = predictions(evaluation.task, evaluation.outputs)
+        for row in zip(evaluation.ids, evaluation.targets, predicted, evaluation.outputs, strict=True):
+            writer.writerow(_cells(evaluation, *row))
+
+
+def _cells(evaluation: Evaluation, example: str, target: Any, guess: Any, outputs: np.ndarray) -> list[str]:
+    names = evaluation.classes
+    if evaluation.task == "regression":
+        return [safe_cell(example), f"{target:.9g}", f"{guess:.9g}"]
+    if evaluation.task == "multi_label":
+        sets = ["|".join(names[index] for index in np.flatnonzero(labels)) for labels in (target, guess)]
+        return [safe_cell(example), *map(safe_cell, sets)]
+    return [safe_cell(example), safe_cell(names[target]), safe_cell(names[guess]), f"{outputs[guess]:.6f}"]

@@ -7,43 +7,71 @@ import numpy as np
 
 from tlkeras.data.decode import read_pixels
 from tlkeras.data.examples import Splits, Texts
+from tlkeras.data.targets import MultiLabelTargets, ValueTargets
 from tlkeras.features.cut import activations
 from tlkeras.features.inputs import read_inputs
 from tlkeras.sources.blocks import with_random_weights
 from tlkeras.sources.model import Block
 from tlkeras.tasks.model import TransferModel
-from tlkeras.training.head import choose_logistic, rotate
+from tlkeras.tasks.table import task_of
+from tlkeras.training.head import rotate, solve_linear
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 PIXELS = 28
 
 
 def majority(splits: Splits) -> np.ndarray:
-    """Predict the class that is most frequent in training, for each test example; int, shape `(n,)`."""
-    return np.full(len(splits.test), np.bincount(splits.train.labels).argmax())
+    """Predict what is most frequent in training, for each test example: the class, each label's majority, the median value.
+
+    Returns:
+        Predictions as `predictions` gives them.
+    """
+    targets = splits.train.targets
+    if isinstance(targets, MultiLabelTargets):
+        constant: Any = (targets.labels.mean(axis=0) >= 0.5).astype(np.uint8)
+    elif isinstance(targets, ValueTargets):
+        constant = np.float32(np.median(targets.values))
+    else:
+        constant = np.bincount(splits.train.labels).argmax()
+    return np.repeat(np.asarray(constant)[None], len(splits.test), axis=0)
+
+
+def predictions(task: str, outputs: np.ndarray) -> np.ndarray:
+    """Turn a network's outputs into predictions: the most probable class, labels from 0.5 on, the value.
+
+    Args:
+        task: A key of `TASKS`.
+        outputs: float, shape `(n, classes)`, or `(n, 1)` for values.
+
+    Returns:
+        Classes, int, shape `(n,)`; labels, uint8, shape `(n, classes)`; values, float, shape `(n,)`.
+    """
+    if task == "multi_label":
+        return (outputs >= 0.5).astype(np.uint8)
+    return outputs[:, 0] if task == "regression" else outputs.argmax(axis=1)
 
 
 def random_network(model: TransferModel, splits: Splits, *, seed: int = 0) -> np.ndarray:
-    """Predict with logistic regression on standardised features of the same network with random weights.
+    """Predict with a linear model on standardised features of the same network with random weights.
 
     Random features vary by some 1e-13, so that without standardising them this null would look far weaker than it is.
 
     Returns:
-        Classes of the test examples, int, shape `(n,)`.
+        Predictions for the test examples, see `predictions`.
     """
     source = with_random_weights(model.source, seed=seed)
     segments: tuple[Block, ...] = (*source.blocks, model.pool)
     top = len(segments)
     inputs = [read_inputs(part, source) for part in (splits.train, splits.val, splits.test)]
     parts = [rows[top][0].values for rows in activations(segments, [top], *inputs)]
-    return _logistic(_standardise(*parts), splits)
+    return _linear(_standardise(*parts), splits)
 
 
 def without_network(splits: Splits) -> np.ndarray:
-    """Predict with logistic regression on pixels (28 x 28) or on TF-IDF of words and word pairs.
+    """Predict with a linear model on pixels (28 x 28) or on TF-IDF of words and word pairs.
 
     Returns:
-        Classes of the test examples, int, shape `(n,)`.
+        Predictions for the test examples, see `predictions`.
     """
     if isinstance(splits.train.store, Texts):
         return _tf_idf(splits)
@@ -51,7 +79,7 @@ def without_network(splits: Splits) -> np.ndarray:
         read_pixels(part.store, PIXELS).reshape(len(part), -1).astype(np.float32) / 255
         for part in (splits.train, splits.val, splits.test)
     ]
-    return _logistic(_standardise(*parts), splits)
+    return _linear(_standardise(*parts), splits)
 
 
 def _tf_idf(splits: Splits) -> np.ndarray:
@@ -64,7 +92,7 @@ def _tf_idf(splits: Splits) -> np.ndarray:
     except ValueError:  # no word of two letters in any text: nothing to count
         return majority(splits)
     others = [vectorizer.transform(part) for part in texts[1:]]
-    return _logistic([train, *others], splits, strengths=(1.0, 10.0, 100.0))
+    return _linear([train, *others], splits, strengths=(1.0, 10.0, 100.0))
 
 
 def _standardise(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
@@ -76,8 +104,13 @@ def _standardise(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
     return [first, *np.split(stacked, counts[:-1])]
 
 
-def _logistic(parts: Sequence[Any], splits: Splits, *, strengths: Sequence[float] = STRENGTHS) -> np.ndarray:
+def _linear(parts: Sequence[Any], splits: Splits, *, strengths: Sequence[float] = STRENGTHS) -> np.ndarray:
     """Fit on training, choose the strength on validation, predict the test examples; `parts` are their features."""
     train, val, test = parts
-    model, _ = choose_logistic(train, splits.train.labels, val, splits.val.labels, strengths)
-    return model.predict(test)
+    task, scale = task_of(splits)
+    y, val_y = (task.encode(part.targets, scale) for part in (splits.train, splits.val))
+    kernel, bias, _ = solve_linear(task.name, train, y, val, val_y, strengths, max(1, len(splits.classes)))
+    logits = test @ kernel + bias
+    if task.name == "regression":
+        return logits[:, 0] * scale[1] + scale[0]
+    return (logits > 0).astype(np.uint8) if task.name == "multi_label" else logits.argmax(axis=1)

@@ -13,8 +13,8 @@ class Phase:
         trainable: Which blocks: `"head"`, `"top:2"` (the head and the two highest blocks of the source), `"top:50%"`, names or
             patterns separated by commas, or `"all"`.
         initialise: `"pretrained"` goes on from the weights that are there, `"random"` draws new ones first.
-        solver: `"gradient"` trains with Keras; `"logistic"` solves the head alone on the frozen features by L-BFGS, its
-            strength of regularization chosen on the validation examples.
+        solver: `"gradient"` trains with Keras; `"closed_form"` solves the head alone on the frozen features as a regularized
+            linear model, its strength chosen on the validation examples.
         learning_rate: The peak, for the gradient solver.
         schedule: `"constant"`, `"cosine"` (a tenth of the steps warms up, then down to zero) or `"plateau"` (halved when the
             validation loss has not improved for two epochs).
@@ -27,7 +27,7 @@ class Phase:
     name: str
     trainable: str = "head"
     initialise: Literal["pretrained", "random"] = "pretrained"
-    solver: Literal["gradient", "logistic"] = "gradient"
+    solver: Literal["gradient", "closed_form"] = "gradient"
     learning_rate: float = 1e-3
     schedule: Literal["constant", "cosine", "plateau"] = "cosine"
     epochs: int = 10
@@ -36,8 +36,8 @@ class Phase:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
-        if self.solver == "logistic" and self.trainable != "head":
-            raise ValueError(f"The logistic solver fits the head only. Received: trainable={self.trainable!r}")
+        if self.solver == "closed_form" and self.trainable != "head":
+            raise ValueError(f"The closed-form solver fits the head only. Received: trainable={self.trainable!r}")
         if not self.learning_rate > 0:
             raise ValueError(f"A learning rate is a number above 0. Received: {self.learning_rate}")
         if self.epochs < 1:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from tlkeras.errors import unknown
 from tlkeras.strategies.phases import Phase
 
-HEAD = Phase(name="head", trainable="head", solver="logistic", epochs=1)
+HEAD = Phase(name="head", trainable="head", solver="closed_form", epochs=1)
 
 
 def feature_extraction(*, trainable: str | None, epochs: int, learning_rate: float) -> list[Phase]:

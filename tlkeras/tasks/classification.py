@@ -1,11 +1,14 @@
-"""Classification: mean pooling, dropout and one dense layer with softmax."""
+"""Classification: each example has one class; softmax over the classes."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tlkeras.sources.blocks import chain
-from tlkeras.sources.model import Block, SourceModel
+import numpy as np
+
+from tlkeras.sources.model import SourceModel
+from tlkeras.tasks.heads import build_with_head
 from tlkeras.tasks.model import TransferModel
+from tlkeras.tasks.task import Task
 
 if TYPE_CHECKING:
     import keras
@@ -25,47 +28,31 @@ def build_classifier(
     Raises:
         ValueError: There are fewer than two classes, or a name occurs twice.
     """
-    import keras
-
-    if isinstance(source, keras.Model):
-        from tlkeras.sources.own import source_from_keras
-
-        source = source_from_keras(source)
     if len(classes) < 2 or len(set(classes)) < len(classes):
         raise ValueError(f"A classifier needs two or more classes with different names. Received: {list(classes)}")
-    pool = _mean_pool(source)
-    head = _dense_head(pool.network.output.shape[-1], len(classes), dropout=dropout, seed=seed)
-    logits = chain((*source.blocks, pool, head), name="logits")
-    probabilities = keras.layers.Softmax(name="probabilities", dtype="float32")(logits.output)
-    network = keras.Model(logits.inputs, probabilities, name=f"{source.name}_classifier")
-    return TransferModel(network=network, source=source, pool=pool, head=head, classes=tuple(classes))
+    return build_with_head(source, classes, _softmax, task="classification", dropout=dropout, seed=seed)
 
 
-def _mean_pool(source: SourceModel) -> Block:
-    """The mean over positions; of texts, over the tokens that are not padding."""
+def _softmax() -> "keras.layers.Layer":
     import keras
 
-    inputs = [keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in source.network.outputs]
-    rank = len(inputs[0].shape)
-    if source.modality == "text":
-        features = keras.layers.GlobalAveragePooling1D(name="mean_of_tokens")(inputs[0], mask=inputs[1])
-    elif rank == 4:
-        features = keras.layers.GlobalAveragePooling2D(name="mean_of_positions")(inputs[0])
-    elif rank == 2:
-        features = keras.layers.Identity(name="features")(inputs[0])
-    else:
-        raise ValueError(
-            f"The source model {source.name!r} gives shape {source.network.output.shape}; a classifier takes a feature map "
-            "(batch, height, width, channels) or features (batch, channels). Take an earlier layer as its output."
-        )
-    return Block("pool", keras.Model(inputs, features, name="pool"))
+    return keras.layers.Softmax(name="probabilities", dtype="float32")
 
 
-def _dense_head(width: int, classes: int, *, dropout: float, seed: int) -> Block:
+def _loss() -> "keras.losses.Loss":
     import keras
 
-    features = keras.Input((width,), name="features")
-    dropped = keras.layers.Dropout(dropout, seed=seed, name="dropout")(features)
-    kernel = keras.initializers.GlorotUniform(seed=seed)
-    logits = keras.layers.Dense(classes, kernel_initializer=kernel, name="logits")(dropped)
-    return Block("head", keras.Model(features, logits, name="head"))
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def _metric() -> "keras.metrics.Metric":
+    import keras
+
+    return keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+
+
+def _encode(targets: Any, scale: tuple[float, float]) -> np.ndarray:
+    return targets.labels.astype(np.int32)
+
+
+CLASSIFICATION = Task("classification", "probabilities", "accuracy", True, _loss, _metric, _encode)

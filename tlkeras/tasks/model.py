@@ -14,12 +14,14 @@ class TransferModel:
     """A source model, pooled, with a new head; `network` is a plain `keras.Model` and can be taken away as such.
 
     Attributes:
-        network: The source model's input (see `SourceModel.network`) to probabilities, float32, shape `(batch, classes)`.
+        network: The source model's input (see `SourceModel.network`) to probabilities, float32, shape `(batch, classes)`; in
+            regression, to the value, shape `(batch, 1)`.
         source: The source model; its blocks are the lower part of `network`.
         pool: The segment without weights that turns the source's output into one feature vector for each example.
         head: The last block: dropout and the dense layer named `"logits"`; features to logits, `(batch, classes)`.
-        classes: The class names, in the order of the outputs.
-        task: The task's name.
+        classes: The names of the outputs, in their order: the classes, or the name of the value.
+        task: The task's name, a key of `tlkeras.tasks.table.TASKS`.
+        scale: Mean and deviation of the training values, which the head's logits are standardised by; regression only.
     """
 
     network: "keras.Model"
@@ -28,6 +30,7 @@ class TransferModel:
     head: Block
     classes: tuple[str, ...]
     task: str = "classification"
+    scale: tuple[float, float] = (0.0, 1.0)
 
     @property
     def blocks(self) -> tuple[Block, ...]:

@@ -26,7 +26,7 @@ def train_batches(
 
     Args:
         rows: One `Rows` for each input.
-        labels: int32, shape `(n,)`.
+        labels: What the task's `encode` gives, a row for each example.
         inputs: The network's inputs; batches are cast to their dtypes.
         batch_size: Rows in a step.
         seed: Which order; each epoch has its own.
@@ -71,7 +71,7 @@ def _dataset(
         *arrays, y = tf.numpy_function(read, [step], dtypes)
         for array, tensor in zip(arrays, reads, strict=True):
             array.set_shape([None, *tensor.shape[1:]])
-        y.set_shape([None])
+        y.set_shape([None, *labels.shape[1:]])
         tensors = [tf.cast(array, tensor.dtype) for array, tensor in zip(arrays, reads, strict=True)]
         if lower is not None:
             tensors = tf.nest.flatten(lower(tensors if len(tensors) > 1 else tensors[0], training=False))

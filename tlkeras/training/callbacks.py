@@ -11,20 +11,22 @@ import keras
 
 from tlkeras.errors import TrainingError
 from tlkeras.strategies.phases import Phase
+from tlkeras.tasks.task import Task
 from tlkeras.training.history import History
 
 log = logging.getLogger("tlkeras")
 
 
-def is_better(logs: Mapping[str, float], best: Mapping[str, float]) -> bool:
-    """Say whether an epoch is better than the best so far: by validation accuracy, and by validation loss where that ties.
+def is_better(logs: Mapping[str, float], best: Mapping[str, float], task: Task) -> bool:
+    """Say whether an epoch is better than the best so far: by the task's metric on validation, by the loss where that ties.
 
     The loss alone would end fine-tuning too soon: it rises with the confidence of the few wrong answers while accuracy still
     improves.
     """
-    accuracy, best_accuracy = logs.get("val_accuracy", 0.0), best.get("val_accuracy", -math.inf)
-    if accuracy != best_accuracy:
-        return accuracy > best_accuracy
+    name, sign = f"val_{task.metric_name}", 1 if task.higher_is_better else -1
+    metric, best_metric = sign * logs.get(name, -sign * math.inf), sign * best.get(name, -sign * math.inf)
+    if metric != best_metric:
+        return metric > best_metric
     return logs.get("val_loss", math.inf) < best.get("val_loss", math.inf)
 
 
@@ -34,10 +36,10 @@ class BestWeights(keras.callbacks.Callback):
     Keras's EarlyStopping forgets its best at every call of `fit`, and restores only when it stopped early.
     """
 
-    def __init__(self, patience: int, start: Mapping[str, float] | None = None) -> None:
+    def __init__(self, patience: int, task: Task, start: Mapping[str, float] | None = None) -> None:
         """Begin with the scores that the weights have already, from the phase before; none where they are random."""
         super().__init__()
-        self.patience = patience
+        self.patience, self.task = patience, task
         self.best: dict[str, float] = dict(start or {})
         self.best_epoch = -1
         self.weights: list[Any] | None = None
@@ -49,7 +51,7 @@ class BestWeights(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Compare this epoch with the best so far."""
-        if is_better(logs or {}, self.best):
+        if is_better(logs or {}, self.best, self.task):
             self.best, self.best_epoch, self.weights = dict(logs or {}), epoch, self.model.get_weights()
         elif epoch - self.best_epoch >= self.patience:
             self.model.stop_training = True
@@ -86,11 +88,11 @@ class StopOnNaN(keras.callbacks.Callback):
 class Table(keras.callbacks.Callback):
     """One line for each epoch: losses, accuracies, learning rate, seconds, time left; a new best is marked."""
 
-    HEADER = f"{'epoch':>7} {'loss':>8} {'accuracy':>9} {'val loss':>9} {'val acc.':>9} {'rate':>9} {'seconds':>8} {'left':>6}"
-
-    def __init__(self, phase: Phase, history: History, steps: int, start: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self, phase: Phase, task: Task, history: History, steps: int, start: Mapping[str, float] | None = None
+    ) -> None:
         super().__init__()
-        self.phase, self.history, self.steps = phase, history, steps
+        self.phase, self.task, self.history, self.steps = phase, task, history, steps
         self.best: dict[str, float] = dict(start or {})
         self.started = self.epoch_started = 0.0
         self.on_terminal = sys.stderr.isatty()
@@ -98,7 +100,9 @@ class Table(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Start the clock and write the header."""
         self.started = time.monotonic()
-        log.info(self.HEADER)
+        metric = self.task.metric_name
+        names = f"{'epoch':>7} {'loss':>8} {metric:>9} {'val loss':>9} {'val ' + metric:>12}"
+        log.info(f"{names} {'rate':>9} {'seconds':>8} {'left':>6}")
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start the epoch's clock."""
@@ -116,7 +120,7 @@ class Table(keras.callbacks.Callback):
         """Write the line and keep the row."""
         logs = logs or {}
         now = time.monotonic()
-        better = is_better(logs, self.best)
+        better = is_better(logs, self.best, self.task)
         self.best = dict(logs) if better else self.best
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         left = (now - self.started) / (epoch + 1) * (self.phase.epochs - epoch - 1)
@@ -124,10 +128,11 @@ class Table(keras.callbacks.Callback):
         self.history.add({**row, "seconds": round(now - self.epoch_started, 3)})
         if self.on_terminal:
             sys.stderr.write("\r\033[K")
-        columns = (logs.get(name, math.nan) for name in ("loss", "accuracy", "val_loss", "val_accuracy"))
-        loss, accuracy, val_loss, val_accuracy = columns
+        metric = self.task.metric_name
+        columns = (logs.get(name, math.nan) for name in ("loss", metric, "val_loss", f"val_{metric}"))
+        loss, score, val_loss, val_score = columns
         log.info(
-            f"{epoch + 1:>4}/{self.phase.epochs:<2} {loss:>8.4f} {accuracy:>9.3f} {val_loss:>9.4f} {val_accuracy:>9.3f} "
+            f"{epoch + 1:>4}/{self.phase.epochs:<2} {loss:>8.4f} {score:>9.3f} {val_loss:>9.4f} {val_score:>12.3f} "
             f"{rate:>9.2e} {now - self.epoch_started:>8.1f} {_duration(left):>6}{' *' if better else ''}"
         )
 

@@ -16,11 +16,12 @@ from tlkeras.runs import Run
 from tlkeras.sources.blocks import chain, with_random_weights
 from tlkeras.strategies.phases import Phase
 from tlkeras.tasks.model import TransferModel
+from tlkeras.tasks.table import TASKS
 from tlkeras.training.batches import eval_batches, train_batches
 from tlkeras.training.checkpoints import restore_checkpoint, save_checkpoint
 from tlkeras.training.freezing import count_trainable, set_trainable
 from tlkeras.training.frozen import FrozenPart
-from tlkeras.training.head import solve_logistic
+from tlkeras.training.head import solve_head
 from tlkeras.training.history import History
 from tlkeras.training.schedules import learning_rate
 
@@ -53,7 +54,7 @@ def fit(
         run: Where to write `history.csv`, `training.png`, `model.keras` and a checkpoint after each phase; a resumed run skips
             the phases that have one.
         optimizer: Used, with its own learning rate, in each phase that trains by gradient; a fresh copy for each.
-        loss: Takes integer labels and logits; with it the logistic solver is not used.
+        loss: Takes the encoded targets (classes: integers) and logits; with it the closed-form solver is not used.
         callbacks: Added to those that tlkeras uses.
 
     Returns:
@@ -76,11 +77,11 @@ def fit(
         set_trainable(model, phase)
         _prepare(model, phase, seed + index)
         _announce(model, phase, index, len(phases))
-        if phase.solver == "logistic" and loss is None:
+        if phase.solver == "closed_form" and loss is None:
             _solve_head(model, phase, frozen, splits, history)
         else:
             upper = _compile(model, phase, cut, math.ceil(len(train) / batch_size), optimizer, loss)
-            _train(upper, phase, frozen, cut, splits, history, batch_size, seed + index, callbacks)
+            _train(model, upper, phase, frozen, cut, splits, history, batch_size, seed + index, callbacks)
         frozen.changed_from(cut)
         if run:
             save_checkpoint(run.path, index + 1, model.network, history)
@@ -115,19 +116,25 @@ def _announce(model: TransferModel, phase: Phase, index: int, count: int) -> Non
 def _solve_head(model: TransferModel, phase: Phase, frozen: FrozenPart, splits: Splits, history: History) -> None:
     started = time.monotonic()
     train, val = frozen.rows(len(model.segments) - 1)
-    kernel, bias, scores = solve_logistic(
-        train[0].values, splits.train.labels, val[0].values, splits.val.labels, len(model.classes)
-    )
-    model.head.network.get_layer("logits").set_weights([kernel, bias])
-    seconds = time.monotonic() - started
-    history.add({"phase": phase.name, "epoch": 1, **scores, "learning_rate": "", "seconds": round(seconds, 3), "best": 1})
+    y, val_y = _targets(model, splits)
+    solution = solve_head(model, train[0].values, y, val[0].values, val_y)
+    model.head.network.get_layer("logits").set_weights([solution.kernel, solution.bias])
+    seconds, metric = time.monotonic() - started, TASKS[model.task].metric_name
+    row = {"phase": phase.name, "epoch": 1, **solution.scores, "strength": solution.strength}
+    history.add({**row, "seconds": round(seconds, 3), "best": 1})
     log.info(
-        "Logistic regression on the frozen features, strength %g: accuracy %.3f, validation %.3f, %.1f s",
-        scores["strength"],
-        scores["accuracy"],
-        scores["val_accuracy"],
+        "Solved on the frozen features, strength %g: %s %.3f, validation %.3f, %.1f s",
+        solution.strength,
+        metric,
+        solution.scores[metric],
+        solution.scores[f"val_{metric}"],
         seconds,
     )
+
+
+def _targets(model: TransferModel, splits: Splits) -> tuple[np.ndarray, np.ndarray]:
+    encode = TASKS[model.task].encode
+    return encode(splits.train.targets, model.scale), encode(splits.val.targets, model.scale)
 
 
 def _compile(
@@ -147,12 +154,13 @@ def _compile(
     else:
         optimizer = type(optimizer).from_config(optimizer.get_config())
     upper = chain(model.segments[cut:], name="trained_part")
-    loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    upper.compile(optimizer=optimizer, loss=loss, metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")])
+    task = TASKS[model.task]
+    upper.compile(optimizer=optimizer, loss=loss or task.loss(), metrics=[task.metric()])
     return upper
 
 
 def _train(
+    model: TransferModel,
     upper: "keras.Model",
     phase: Phase,
     frozen: FrozenPart,
@@ -171,14 +179,13 @@ def _train(
     steps = math.ceil(len(splits.train) / batch_size)
     lower = frozen.lower(cut)
     start = history.last_best() if phase.initialise == "pretrained" else {}
-    own = [StopOnNaN(phase), BestWeights(phase.patience, start), Table(phase, history, steps, start)]
+    task, (y, val_y) = TASKS[model.task], _targets(model, splits)
+    own = [StopOnNaN(phase), BestWeights(phase.patience, task, start), Table(phase, task, history, steps, start)]
     if phase.schedule == "plateau":
         own.append(ReduceLROnPlateau(factor=0.5, patience=2))
     upper.fit(
-        train_batches(
-            train, splits.train.labels, upper.inputs, batch_size=batch_size, seed=seed, epochs=phase.epochs, lower=lower
-        ),
-        validation_data=eval_batches(val, splits.val.labels, upper.inputs, batch_size=64, lower=lower),
+        train_batches(train, y, upper.inputs, batch_size=batch_size, seed=seed, epochs=phase.epochs, lower=lower),
+        validation_data=eval_batches(val, val_y, upper.inputs, batch_size=64, lower=lower),
         epochs=phase.epochs,
         steps_per_epoch=steps,
         shuffle=False,
@@ -190,4 +197,4 @@ def _train(
 def _save(model: TransferModel, history: History, run: Run) -> None:
     write_file(run.path / "model.keras", model.network.save)
     write_file(run.path / "history.csv", history.save)
-    write_file(run.path / "training.png", lambda path: save_training(history.rows, path))
+    write_file(run.path / "training.png", lambda path: save_training(history.rows, path, metric=TASKS[model.task].metric_name))

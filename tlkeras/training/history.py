@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-COLUMNS = ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "best")
+COLUMNS = ("phase", "epoch", "loss", "val_loss", "learning_rate", "seconds", "best")
 
 
 @dataclass
 class History:
-    """The rows of the training table; a row is an epoch, with at least the columns of `COLUMNS`."""
+    """The rows of the training table; a row is an epoch, with the columns of `COLUMNS` and those of the metric."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
 
@@ -20,14 +20,14 @@ class History:
         self.rows.append(dict(row))
 
     def last_best(self) -> dict[str, float]:
-        """Return `val_accuracy` and `val_loss` of the weights that are there now: the last epoch that was marked best."""
+        """Return the validation scores of the weights that are there now: those of the last epoch that was marked best."""
         best = [row for row in self.rows if row.get("best")]
-        return {name: best[-1][name] for name in ("val_accuracy", "val_loss") if name in best[-1]} if best else {}
+        return {name: value for name, value in best[-1].items() if name.startswith("val_")} if best else {}
 
     def save(self, path: Path) -> None:
         """Write the rows as CSV; numbers keep full precision."""
-        extra = sorted({name for row in self.rows for name in row} - set(COLUMNS))
+        metrics = sorted({name for row in self.rows for name in row} - set(COLUMNS))
         with path.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, [*COLUMNS, *extra], restval="")
+            writer = csv.DictWriter(stream, [*COLUMNS[:4], *metrics, *COLUMNS[4:]], restval="")
             writer.writeheader()
             writer.writerows(self.rows)

@@ -1,0 +1,73 @@
+"""Measures of a multi-label classification: Jaccard, exact match, precision, recall, F1, ROC AUC."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tlkeras.evaluation.classification import roc_auc
+from tlkeras.evaluation.metrics import Measure, bootstrap, wilson
+
+
+def score(targets: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Say how good each prediction is: labels in common by labels in either (Jaccard), 1 where both have none.
+
+    Args:
+        targets: 0 or 1, shape `(n, classes)`.
+        predicted: As `targets`.
+
+    Returns:
+        float, shape `(n,)`.
+    """
+    both, either = (targets & predicted).sum(axis=1), (targets | predicted).sum(axis=1)
+    return np.where(either == 0, 1.0, both / np.maximum(either, 1))
+
+
+def headline(scores: np.ndarray, *, seed: int = 0) -> Measure:
+    """Return the mean Jaccard score with its BCa interval."""
+    return bootstrap(lambda rows: float(scores[rows].mean()), len(scores), seed=seed)
+
+
+def per_class(targets: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return precision, recall, f1 and support of each class."""
+    columns = zip(classes, *_precision_recall_f1(targets, predicted), targets.sum(axis=0), strict=True)
+    return {
+        name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)} for name, p, r, f, n in columns
+    }
+
+
+def _precision_recall_f1(targets: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    hits = (targets & predicted).sum(axis=0).astype(float)
+    found, true = predicted.sum(axis=0), targets.sum(axis=0)
+    return hits / np.maximum(found, 1), hits / np.maximum(true, 1), 2 * hits / np.maximum(found + true, 1)
+
+
+def measures(targets: np.ndarray, outputs: np.ndarray, *, seed: int = 0) -> dict[str, Measure]:
+    """Return the measures with their 95 % intervals: Wilson's for exact match, BCa bootstrap for the others.
+
+    Args:
+        targets: 0 or 1, uint8, shape `(n, classes)`.
+        outputs: Probabilities, float, shape `(n, classes)`; a class is predicted from 0.5 on.
+        seed: Seed of the bootstrap.
+    """
+    predicted = (outputs >= 0.5).astype(np.uint8)
+    n = len(targets)
+
+    def macro(which: int) -> Callable[[np.ndarray], float]:
+        return lambda rows: float(_precision_recall_f1(targets[rows], predicted[rows])[which].mean())
+
+    def area(rows: np.ndarray) -> float:
+        columns = [_column_area(targets[rows, column], outputs[rows, column]) for column in range(targets.shape[1])]
+        return float(np.nanmean(columns)) if np.isfinite(columns).any() else float("nan")
+
+    found = {
+        "jaccard": headline(score(targets, predicted), seed=seed),
+        "exact_match": wilson(int((targets == predicted).all(axis=1).sum()), n),
+    }
+    for which, name in enumerate(("precision_macro", "recall_macro", "f1_macro")):
+        found[name] = bootstrap(macro(which), n, seed=seed)
+    found["roc_auc"] = bootstrap(area, n, seed=seed)
+    return found
+
+
+def _column_area(labels: np.ndarray, scores: np.ndarray) -> float:
+    return roc_auc(labels, np.stack([1 - scores, scores], axis=1))

@@ -70,6 +70,7 @@ def test_sealing_leaves_the_model_alone_and_gives_the_same_bytes_again(sealed):
     assert subprocess.run([sys.executable, "-m", "zipfile", "-t", sealed], check=True).returncode == 0
     with zipfile.ZipFile(sealed) as archive:
         assert [(item.filename, item.compress_type) for item in archive.infolist()] == [("metadata.json", 0), ("labels.txt", 0)]
+        assert {item.date_time for item in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 def test_every_changed_byte_of_the_model_is_noticed(sealed):

@@ -9,6 +9,7 @@ import pytest
 
 from tests.export_models import (
     CLASSES,
+    SIZE,
     exported_images,
     exported_texts,
     image_examples,
@@ -19,12 +20,14 @@ from tests.export_models import (
     text_model,
     write_pictures,
 )
+from tlkeras.data.decode import read_pixels
 from tlkeras.data.examples import ImageFiles
 from tlkeras.errors import ParityError
 from tlkeras.export import metadata
 from tlkeras.export.artifact import Artifact
 from tlkeras.export.targets import export
 from tlkeras.export.verify import save_parity, verify
+from tlkeras.features.litert import load_litert
 
 ALL = ("saved_model", "tflite_float32", "tflite_float16")
 
@@ -168,8 +171,25 @@ def test_a_failure_names_the_worst_examples_and_where_they_come_from(tmp_path):
     examples = image_examples()
     files = replace(examples, store=ImageFiles(write_pictures(tmp_path, examples)))
     artifact = planted(tmp_path, image_defect("channels"), "tflite_float32")
-    with pytest.raises(ParityError, match=rf"{re.escape(str(tmp_path))}.\d+\.png: '.*' instead of '.*', differs by \d"):
+    with pytest.raises(ParityError) as caught:
         verify([artifact], image_model(), files)
+    lines = str(caught.value).splitlines()[1:]
+    assert len(lines) == 5
+    found = [
+        re.fullmatch(rf"  {re.escape(str(tmp_path))}.\d+\.png: '.*' instead of '.*', differs by (.*)", line) for line in lines
+    ]
+    differences = [float(match[1]) for match in found if match]
+    new, old = worst_row(artifact, examples)
+    assert differences == sorted(differences, reverse=True)
+    assert differences[0] == pytest.approx(abs(new - old).max(), rel=0.05)
+
+
+def worst_row(artifact, examples):
+    """Return the probabilities, by the artefact and by Keras, that are furthest apart."""
+    pixels = read_pixels(examples.store, SIZE)
+    new, old = load_litert(artifact.path)(image=pixels)["probabilities"], reference(image_model(), examples)
+    row = abs(new - old).max(axis=1).argmax()
+    return new[row], old[row]
 
 
 def constant_head(model):

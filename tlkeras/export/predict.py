@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tlkeras.data.decode import decode_image, read_image_file
+from tlkeras.data.decode import decode_image
+from tlkeras.data.image_files import read_image_file
 from tlkeras.export.artifact import ArtifactError
 from tlkeras.export.metadata import TOKENIZER, Embedded, read_saved_model, read_tflite
 

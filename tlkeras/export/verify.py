@@ -127,11 +127,9 @@ def _raw_inputs(examples: Examples) -> Sequence[str] | Sequence[bytes]:
     store = examples.store
     if isinstance(store, (ImageFiles, Texts)):
         return store.paths if isinstance(store, ImageFiles) else store.texts
-    if isinstance(store, EncodedImages):
-        return store.pictures  # type: ignore[return-value]  # read in slices
     if isinstance(store, ImageArrays):
         return [_as_png(pixels) for pixels in store.pixels]
-    raise TypeError(f"Examples are verified from ImageFiles, EncodedImages, ImageArrays or Texts. Received: {type(store).__name__}")
+    raise TypeError(f"Examples are verified from ImageFiles, ImageArrays or Texts. Received: {type(store).__name__}")
 
 
 def _as_png(pixels: np.ndarray) -> bytes:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tlkeras.data.contents import content_digests
 from tlkeras.data.samples import _read_pickled_array, is_sample, load_image_sample, load_text_sample
-from tlkeras.data.splits import content_digests
 
 PARTS = ("train", "val", "test")
 

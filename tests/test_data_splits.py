@@ -3,8 +3,10 @@ import csv
 import numpy as np
 import pytest
 
+from tlkeras.data.contents import content_digests
 from tlkeras.data.examples import ClassTargets, Examples, ImageArrays, ImageFiles, Texts
-from tlkeras.data.splits import complete_splits, content_digests, make_splits, save_splits, split_examples
+from tlkeras.data.split_files import save_splits
+from tlkeras.data.splits import complete_splits, make_splits, split_examples
 from tlkeras.errors import DataError
 
 CLASSES = ("cat", "dog")
@@ -148,7 +150,13 @@ def test_splits_are_written_with_harmless_cells(tmp_path):
     save_splits(splits, tmp_path / "splits.csv")
     with (tmp_path / "splits.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    assert rows[0] == {"id": "'=cmd|x", "split": "train", "label": "'=HYPERLINK()", "where": "/data/=cmd|x"}
+    assert rows[0] == {
+        "id": "'=cmd|x",
+        "split": "train",
+        "label": "'=HYPERLINK()",
+        "where": "/data/=cmd|x",
+        "digest": "'=cmd|x",
+    }
     assert rows[1]["label"] == "'-dog" and [row["split"] for row in rows] == ["train"] * 2 + ["val"] * 2 + ["test"] * 2
     assert [path.name for path in tmp_path.iterdir()] == ["splits.csv"]
 

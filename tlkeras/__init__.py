@@ -21,7 +21,8 @@ _MODULES = {
     "tlkeras.data.targets": ("ClassTargets", "MultiLabelTargets", "NoTargets", "ValueTargets"),
     "tlkeras.data.load": ("load_images", "load_texts"),
     "tlkeras.data.arrays": ("splits_from_arrays", "splits_from_dataset", "splits_from_texts"),
-    "tlkeras.data.splits": ("save_splits",),
+    "tlkeras.data.split_files": ("compare_splits", "load_splits", "save_splits"),
+    "tlkeras.data.folds": ("fold_splits",),
     "tlkeras.sources.model": ("Block", "SourceModel"),
     "tlkeras.sources.image": ("load_image_source",),
     "tlkeras.sources.text": ("load_text_source",),
@@ -74,8 +75,9 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:  # what editors and type checkers see; `__getattr__` imports at run time
     from tlkeras.data.arrays import splits_from_arrays, splits_from_dataset, splits_from_texts
     from tlkeras.data.examples import Examples, ImageArrays, ImageFiles, Splits, Texts
+    from tlkeras.data.folds import fold_splits
     from tlkeras.data.load import load_images, load_texts
-    from tlkeras.data.splits import save_splits
+    from tlkeras.data.split_files import compare_splits, load_splits, save_splits
     from tlkeras.data.targets import ClassTargets, MultiLabelTargets, NoTargets, ValueTargets
     from tlkeras.errors import DataError, ParityError, TlkerasError, TrainingError, WeightsError
     from tlkeras.evaluation.evaluate import evaluate, save_evaluation

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from tlkeras.data.contents import content_digests, rank_keys
 from tlkeras.data.examples import ClassTargets, Examples, ImageArrays, Splits, Store, Texts
 from tlkeras.data.packages import packaged_file
-from tlkeras.data.splits import content_digests, make_splits, rank_keys
+from tlkeras.data.splits import make_splits
 
 _PICTURES = ("animal_data_version_3.gz", "68a30346781a0984f839463a4615d2decb899d1ce65091bb92586311754a34ce")
 _PICTURE_LABELS = ("animal_label_version_3.gz", "dec8dba7c469830989fbab46825021a08a38470753a512f27ada847eced97b57")

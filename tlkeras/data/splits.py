@@ -1,15 +1,15 @@
-"""Splits: made (stratified, seeded, without leaks), completed, identified and written down."""
+"""Splits: made (stratified, grouped, by time), completed, identified; no copy and no group on two sides."""
 
-import csv
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 
-from tlkeras.data.examples import Examples, ImageArrays, Skipped, Splits, Texts
+from tlkeras.data.contents import content_digests
+from tlkeras.data.dealing import deal, deal_by_time
+from tlkeras.data.examples import ClassTargets, Examples, Skipped, Splits
+from tlkeras.data.units import Units, class_names, connect_alike, find_units
 from tlkeras.errors import DataError
 
 FRACTIONS = (0.7, 0.15, 0.15)
@@ -23,30 +23,38 @@ def split_examples(
     seed: int,
     fractions: Sequence[float] = FRACTIONS,
     groups: np.ndarray | None = None,
+    near_duplicates: bool = True,
     notes: Iterable[str] = (),
     skipped: Iterable[Skipped] = (),
 ) -> Splits:
-    """Divide examples into training, validation and test parts, class by class.
+    """Divide examples into training, validation and test parts: class by class, or by time.
 
-    Within a class, the rank of a hash of seed and identity decides, so neither the order of the files nor the machine matters.
+    Copies, near copies and members of a group stay on one side. Within a class, the rank of a hash of seed and content decides
+    (see `deal`), so another order of the files or another machine changes nothing, and added data little. Where the metadata
+    has a column `time`, the newest examples are the test part instead, and those before them the validation part.
 
     Args:
         examples: All examples.
         classes: The class names; labels index into them.
         seed: Another seed gives another split.
         fractions: The shares of train, val and test; each class has at least one example in each.
-        groups: One value for each example; examples of the same value stay on one side. Exact copies if not given.
+        groups: One value for each example; examples of the same value stay on one side. The metadata column `group` if not
+            given.
+        near_duplicates: False lets near copies lie on two sides.
         notes: What was decided before.
         skipped: What was left out before.
 
     Raises:
-        DataError: A class has too few examples (or groups) to be in each part.
+        DataError: A class has too few different examples (or groups) to be in each part, or a time is missing.
     """
-    parts = _assign(examples, classes, fractions, seed, content_digests(examples) if groups is None else groups)
+    units = find_units(examples, seed=seed, groups=groups, near_duplicates=near_duplicates)
+    parts, how = _deal(examples, classes, units, fractions[1:])
     train, val, test = (examples.take(np.flatnonzero(parts == part)) for part in range(3))
     shares = " / ".join(f"{share:.0%}" for share in fractions)
-    note = f"No parts were given: split {shares} into train / val / test, stratified by class, seed {seed}."
-    return make_splits(train, val, test, classes, (*notes, note), skipped)
+    note = f"No parts were given: split {shares} into train / val / test, {how}, seed {seed}."
+    by_time = "time" in examples.metadata
+    _require_every_class({"train": train} if by_time else dict(zip(PARTS, (train, val, test), strict=True)), classes)
+    return make_splits(train, val, test, classes, (*notes, note, *_together(units)), skipped)
 
 
 def complete_splits(
@@ -54,37 +62,34 @@ def complete_splits(
     classes: Sequence[str],
     *,
     seed: int,
+    near_duplicates: bool = True,
     notes: Iterable[str] = (),
     skipped: Iterable[Skipped] = (),
 ) -> Splits:
     """Make three parts out of those that were given: `train` with or without `val` and `test`.
 
-    A copy of a validation or test example is left out of the training part, a copy of a test example out of the validation
-    part, because it would flatter the result.
+    A copy or near copy of a validation or test example is left out of the training part, one of a test example out of the
+    validation part, because it would flatter the result.
 
     Raises:
-        DataError: A class is too small to be divided, or nothing is left of it.
+        DataError: A class is too small to be divided, nothing is left of it, or a group lies in two parts.
     """
     given = {name: parts[name] for name in PARTS if len(parts.get(name, ()))}
     if list(given) == ["train"]:
-        return split_examples(given["train"], classes, seed=seed, notes=notes, skipped=skipped)
+        return split_examples(given["train"], classes, seed=seed, near_duplicates=near_duplicates, notes=notes, skipped=skipped)
+    _refuse_straddling_groups(given)
     decided = list(notes)
     if "test" not in given:
         given["test"] = given.pop("val")
         decided.append("There is no test part: the validation part is taken for testing.")
-    given = _without_copies(given, decided)
+    given = _without_copies(given, near_duplicates, decided)
     if "val" not in given:
-        taken = _assign(given["train"], classes, (1 - FRACTIONS[1], FRACTIONS[1]), seed, content_digests(given["train"]))
+        units = find_units(given["train"], seed=seed, near_duplicates=near_duplicates)
+        taken, how = _deal(given["train"], classes, units, FRACTIONS[1:2])
         given["val"] = given["train"].take(np.flatnonzero(taken == 1))
         given["train"] = given["train"].take(np.flatnonzero(taken == 0))
-        decided.append(f"The validation part is {FRACTIONS[1]:.0%} of the training part, stratified by class, seed {seed}.")
-    for name in PARTS:
-        empty = [classes[label] for label in range(len(classes)) if label not in set(given[name].labels.tolist())]
-        if empty:
-            raise DataError(
-                f"The {name} part holds no example of {', '.join(map(repr, empty))} (copies of examples in a later part are "
-                "left out). Add examples to it, or bring all examples in one part and let tlkeras split them."
-            )
+        decided.append(f"The validation part is {FRACTIONS[1]:.0%} of the training part, {how}, seed {seed}.")
+    _require_every_class(given, classes)
     return make_splits(given["train"], given["val"], given["test"], classes, decided, skipped)
 
 
@@ -100,103 +105,90 @@ def make_splits(
     digest = hashlib.sha256()
     digest.update(repr(tuple(classes)).encode())
     for name, part in zip(PARTS, (train, val, test), strict=True):
-        rows = zip(part.ids.tolist(), content_digests(part).tolist(), part.labels.tolist(), strict=True)
+        rows = zip(part.ids.tolist(), content_digests(part).tolist(), part.targets.cells(classes), strict=True)
         digest.update(f"\n{name}\n".encode())
         # repr escapes whatever a file name may hold, line breaks and broken UTF-8 included.
         digest.update("\n".join(map(repr, rows)).encode())
     return Splits(train, val, test, tuple(classes), digest.hexdigest(), tuple(notes), tuple(skipped))
 
 
-def content_digests(examples: Examples) -> np.ndarray:
-    """Return a str for each example, shape `(n,)`, that is the same for exact copies.
-
-    Files have it in the metadata column `digest` (filled where they are checked); without it each is its own.
-    """
-    store = examples.store
-    if isinstance(store, Texts):
-        return _as_array(_digest(text.encode("utf-8", "surrogatepass")) for text in store.texts)
-    if isinstance(store, ImageArrays):
-        return _as_array(_digest(np.ascontiguousarray(picture).tobytes()) for picture in store.pixels)
-    return np.asarray(examples.metadata.get("digest", examples.ids))
+def remake_splits(splits: Splits, parts: Mapping[str, Examples], notes: Iterable[str]) -> Splits:
+    """Return the splits with other parts: their fingerprint computed anew, notes added, everything else as it was."""
+    made = make_splits(parts["train"], parts["val"], parts["test"], splits.classes, (*splits.notes, *notes), splits.skipped)
+    return replace(splits, train=made.train, val=made.val, test=made.test, fingerprint=made.fingerprint, notes=made.notes)
 
 
-def rank_keys(names: Iterable[str], seed: int) -> np.ndarray:
-    """Return a str for each name whose order is a seeded shuffle that does not depend on the other names."""
-    return _as_array(_digest(f"{seed}\0{name}".encode("utf-8", "surrogatepass")) for name in names)
-
-
-def save_splits(splits: Splits, path: str | Path) -> None:
-    """Write `splits.csv` (columns `id, split, label, where`), completely or not at all.
-
-    A cell that a spreadsheet would take for a formula gets a leading apostrophe.
-    """
-    path = Path(path)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", errors="backslashreplace", newline="", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as stream:
-        try:
-            writer = csv.writer(stream)
-            writer.writerow(("id", "split", "label", "where"))
-            for name in PARTS:
-                part: Examples = getattr(splits, name)
-                for row, (identity, label) in enumerate(zip(part.ids.tolist(), part.labels.tolist(), strict=True)):
-                    cells = (identity, name, splits.classes[label], part.store.where(row))
-                    writer.writerow([_harmless(cell) for cell in cells])
-            stream.flush()
-            os.fsync(stream.fileno())
-        except BaseException:
-            Path(stream.name).unlink()
-            raise
-    Path(stream.name).chmod(0o644)
-    Path(stream.name).replace(path)
-
-
-def _assign(
-    examples: Examples, classes: Sequence[str], fractions: Sequence[float], seed: int, groups: np.ndarray
-) -> np.ndarray:
-    """Return the part of each example, shape `(n,)`: groups of a class, ranked by hash, are dealt out by share."""
-    names, group_of = np.unique(groups, return_inverse=True)
-    ranks = rank_keys(names.tolist(), seed)
-    class_of = np.zeros(len(names), np.int64)
-    # A group that spans classes counts for the one whose example has the smallest identity, whatever the order of the rows.
-    order = np.argsort(examples.ids, kind="stable")[::-1]
-    class_of[group_of[order]] = examples.labels[order]
-    part_of = np.zeros(len(names), np.int64)
-    for label, name in enumerate(classes):
-        members = np.flatnonzero(class_of == label)
-        counts = [max(1, int(len(members) * share + 0.5)) for share in fractions[1:]]
-        if len(members) <= sum(counts):
+def _deal(examples: Examples, classes: Sequence[str], units: Units, shares: Sequence[float]) -> tuple[np.ndarray, str]:
+    """Return the part of each example, 0 for the rest and 1 … for the shares, and how it was chosen, in words."""
+    if "time" in examples.metadata:
+        times = np.asarray(examples.metadata["time"], np.float64)
+        missing = np.flatnonzero(np.isnan(times))
+        if len(missing):
             raise DataError(
-                f"Class {name!r} has {len(members)} different examples; to be in each of {len(fractions)} parts it needs at "
-                f"least {sum(counts) + 1}. Add examples, merge it with another class, or leave it out."
+                f"{len(missing):,} examples have no time, the first: {examples.store.where(int(missing[0]))}. "
+                "Fill the time column, or leave it out and let the split be random."
             )
-        members = members[np.argsort(ranks[members], kind="stable")]
-        part_of[members[: sum(counts)]] = np.repeat(np.arange(1, len(fractions)), counts)
-    return part_of[group_of]
+        return deal_by_time(units, times, shares)[units.of], "by time, the newest last"
+    names = class_names(examples, classes)
+    how = "stratified by class" if names is not None else "stratified"
+    return deal(units, shares, names)[units.of], f"{how}, by group" if "group" in examples.metadata else how
 
 
-def _without_copies(parts: Mapping[str, Examples], notes: list[str]) -> dict[str, Examples]:
-    seen: set[str] = set()
-    kept = {}
-    for name in ("test", "val", "train"):
-        if name not in parts:
+def _together(units: Units) -> Iterable[str]:
+    several = units.sizes[units.sizes > 1]
+    if len(several):
+        yield (
+            f"{several.sum():,} examples are copies, near copies or of one group with others: "
+            f"they form {len(several):,} groups, none of which was parted."
+        )
+
+
+def _refuse_straddling_groups(parts: Mapping[str, Examples]) -> None:
+    seen: dict[str, str] = {}
+    straddling: dict[str, str] = {}
+    for name, part in parts.items():
+        groups = set(part.metadata["group"].astype(str).tolist()) - {""} if "group" in part.metadata else set()
+        straddling.update({group: f"{seen[group]} and {name}" for group in groups if group in seen})
+        seen.update(dict.fromkeys(groups, name))
+    if straddling:
+        listed = ", ".join(f"{group!r} (in {where})" for group, where in sorted(straddling.items())[:5])
+        raise DataError(
+            f"{len(straddling):,} groups lie in more than one part, so that testing would not be on anything new: {listed}"
+            f"{' …' if len(straddling) > 5 else ''}. Move each group into one part, or leave the parts out of the data and let "
+            "tlkeras split it by group."
+        )
+
+
+def _require_every_class(parts: Mapping[str, Examples], classes: Sequence[str]) -> None:
+    for name, part in parts.items():
+        if not isinstance(part.targets, ClassTargets):
             continue
+        held = set(part.labels.tolist())
+        empty = [classes[label] for label in range(len(classes)) if label not in held]
+        if empty:
+            raise DataError(
+                f"The {name} part holds no example of {', '.join(map(repr, empty))} (copies of examples in a later part are "
+                "left out, groups stay together). Add examples to it, or bring all examples in one part and let tlkeras "
+                "split them; if it did, another seed may do."
+            )
+
+
+def _without_copies(parts: Mapping[str, Examples], near_duplicates: bool, notes: list[str]) -> dict[str, Examples]:
+    names = [name for name in ("test", "val", "train") if name in parts]
+    ends = np.cumsum([len(parts[name]) for name in names])[:-1]
+    units = np.split(connect_alike([parts[name] for name in names], near_duplicates=near_duplicates), ends)
+    seen: set[int] = set()
+    exact: set[str] = set()
+    kept = {}
+    for name, unit in zip(names, units, strict=True):
         digests = content_digests(parts[name]).tolist()
-        fresh = [row for row, digest in enumerate(digests) if digest not in seen]
-        if len(fresh) < len(digests):
-            notes.append(f"{len(digests) - len(fresh):,} examples left out of {name}: they also occur in a later part.")
+        fresh = [row for row, number in enumerate(unit.tolist()) if number not in seen]
+        if len(fresh) < len(unit):
+            left = sorted(set(range(len(unit))) - set(fresh))
+            near = sum(digests[row] not in exact for row in left)
+            also = f" ({near:,} of them as near copies)" if near else ""
+            notes.append(f"{len(left):,} examples left out of {name}: they also occur in a later part{also}.")
         kept[name] = parts[name].take(fresh)
-        seen.update(digests)
+        seen.update(unit.tolist())
+        exact.update(digests)
     return kept
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-def _as_array(texts: Iterable[str]) -> np.ndarray:
-    return np.array(list(texts), dtype=str)
-
-
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

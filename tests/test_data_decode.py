@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from tlkeras.data import decode
-from tlkeras.data.decode import decode_image, iterate_pixels, read_image_file, read_pixels, resize_pixels
+from tlkeras.data.decode import decode_image, iterate_pixels, read_pixels, resize_pixels
 from tlkeras.data.examples import ImageArrays, ImageFiles, Texts
-from tlkeras.data.image_files import sniff_format
+from tlkeras.data.image_files import read_image_file, sniff_format
 from tlkeras.errors import DataError
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tlkeras.data.decode import decode_image
-from tlkeras.data.examples import ImageFiles, Skipped, Store
-from tlkeras.data.image_files import read_image_file
+from tlkeras.data.examples import EncodedImages, ImageFiles, Skipped, Store
+from tlkeras.data.targets import natural_order
 from tlkeras.errors import DataError
 
 
@@ -27,25 +27,30 @@ def inspect_pictures(paths: Sequence[str]) -> list[FileCheck]:
     Headers alone do not show a damaged file, so everything is decoded, JPEG at an eighth of its scale, which takes about two
     thirds of the time of decoding it for training.
     """
+    return inspect_encoded(ImageFiles(tuple(paths)))
+
+
+def inspect_encoded(store: ImageFiles | EncodedImages) -> list[FileCheck]:
+    """Read, hash and decode each picture of a store, as `inspect_pictures` does."""
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(_inspect, paths))
+        return list(pool.map(lambda row: _inspect(store, row), range(len(store))))
 
 
 def find_unreadable(store: Store) -> list[Skipped]:
     """Return the pictures of a store that cannot be decoded, with the reason; nothing for pictures in memory."""
-    if not isinstance(store, ImageFiles):
+    if not isinstance(store, (ImageFiles, EncodedImages)):
         return []
-    checks = inspect_pictures(store.paths)
+    checks = inspect_encoded(store)
     return [Skipped(store.where(row), check.reason) for row, check in enumerate(checks) if check.reason]
 
 
 def require_classes(classes: Iterable[str], origin: str) -> tuple[str, ...]:
-    """Return the class names, sorted.
+    """Return the class names, sorted, numbers within them by their value.
 
     Raises:
         DataError: There are fewer than two, two differ in case, blanks or Unicode form only, or one is not valid text.
     """
-    names = sorted(set(classes))
+    names = natural_order(set(classes))
     if len(names) < 2:
         came = f"one class: {names[0]!r}" if names else "none"
         raise DataError(f"Classification needs at least two classes. {origin} has {came}. Add examples of another class.")
@@ -62,9 +67,9 @@ def require_classes(classes: Iterable[str], origin: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _inspect(path: str) -> FileCheck:
+def _inspect(store: ImageFiles | EncodedImages, row: int) -> FileCheck:
     try:
-        data = read_image_file(path)
+        data = store.encoded(row)
     except ValueError as error:
         return FileCheck(str(error), "")
     digest = hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -1,86 +1,194 @@
-"""Which column of a table holds the texts and which the labels: named by the user, or guessed and shown."""
+"""Which column of a table holds what: named by the user, or guessed and shown."""
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tlkeras.data.layout import PART_NAMES
-from tlkeras.data.table_files import Table
+from tlkeras.data.table import Table
 from tlkeras.errors import DataError
 
 _TEXT_NAMES = (
     *("text", "texts", "review", "reviews", "sentence", "content", "comment", "body", "message", "tweet", "document"),
     *("review_text", "comment_text", "description", "utterance", "question", "snippet", "phrase", "abstract", "title"),
 )
+_IMAGE_NAMES = (
+    *("image", "file_name", "filename", "file", "path", "filepath", "file_path", "image_path", "image_file", "image_name"),
+    *("img", "img_path", "picture", "photo", "images", "image_id"),
+)
 _LABEL_NAMES = (
-    *("label", "labels", "class", "category", "sentiment", "target", "intent", "topic", "emotion", "tag", "rating", "y"),
-    *("stars", "airline_sentiment", "polarity", "type"),
+    *("label", "labels", "class", "category", "sentiment", "target", "intent", "topic", "emotion", "tag", "tags", "rating"),
+    *("stars", "star_rating", "y", "airline_sentiment", "polarity", "species", "breed", "diagnosis", "class_name", "type"),
 )
 _SPLIT_NAMES = ("split", "part", "set", "subset", "partition", "fold")
+_GROUP_NAMES = ("group", "groups", "group_id")
+_PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 
 
-def choose_columns(table: Table, text_column: str | None, label_column: str | None) -> tuple[str, str, tuple[str, ...]]:
-    """Return the names of the text and label columns, and notes that say which were guessed.
+@dataclass(frozen=True)
+class TableOptions:
+    """What the user says about a table; what is None is found out and shown.
 
-    Names are tried first; then the texts are the column with the longest cells, and the labels the column with the fewest
-    different values.
+    Attributes:
+        inputs: The column of the texts or pictures; several text columns are joined.
+        labels: The column of the labels; several columns of 0 and 1 are labels of their own.
+        split: The column that says train, val, test or unlabelled.
+        group: The column whose equal values must stay on one side of a split.
+        time: The column that orders the rows in time.
+        target: `"class"`, `"labels"` or `"value"`.
+        separator: What separates several labels in a cell.
+        encoding: The encoding of a text file.
+    """
+
+    inputs: str | Sequence[str] | None = None
+    labels: str | Sequence[str] | None = None
+    split: str | None = None
+    group: str | None = None
+    time: str | None = None
+    target: str | None = None
+    separator: str | None = None
+    encoding: str | None = None
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The columns that were chosen, and what was guessed, in words."""
+
+    inputs: tuple[str, ...]
+    labels: tuple[str, ...]
+    split: str | None
+    group: str | None
+    time: str | None
+    notes: tuple[str, ...]
+
+
+def choose_columns(table: Table, options: TableOptions, modality: str) -> Roles:
+    """Return which columns of a table hold what.
+
+    Names are tried first; then texts are the column with the longest cells, pictures the one whose cells end like picture
+    files, and labels the column with the fewest different values.
+
+    Args:
+        table: The table.
+        options: What the user says.
+        modality: `"text"` or `"image"`.
 
     Raises:
-        DataError: A named column does not exist, or no column can be the labels.
+        DataError: A named column does not exist, or no column can be the inputs or the labels.
     """
-    if len(table.columns) < 2:
+    kind = "texts" if modality == "text" else "pictures"
+    if len(table.columns) + len(table.pictures) < 2:
+        only = (*table.pictures, *table.columns)[0]
         raise DataError(
-            f"{table.origin!r} has one column, {table.columns[0][:80]!r}. Expected a column of texts and one of labels, "
-            "separated by comma, semicolon, tab or bar."
+            f"{table.origin!r} has one column, {only[:80]!r}. Expected a column of {kind} and one of labels, separated by "
+            "comma, semicolon, tab or bar."
         )
-    for column in (text_column, label_column):
-        if column is not None and column not in table.columns:
-            near = difflib.get_close_matches(column, table.columns, n=1, cutoff=0.5)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise DataError(f"{table.origin!r} has no column {column!r}.{hint} Its columns: {_quoted(table.columns)}.")
-    text = text_column or _guess_text(table, label_column)
-    label = label_column or _guess_label(table, text)
-    if text == label:
-        raise DataError(f"The column {text!r} of {table.origin!r} cannot hold both texts and labels. Name two columns.")
-    notes = []
-    if text_column is None or label_column is None:
-        notes.append(
-            f"Columns of {table.origin!r}: texts in {text!r}, labels in {label!r} (guessed among {_quoted(table.columns)}; "
-            "text_column and label_column choose others)."
-        )
-    return text, label, tuple(notes)
+    split = _named(table, options.split) or find_split_column(table, (*_listed(options.inputs), *_listed(options.labels)))
+    group = _named(table, options.group) or _by_name(table.columns, _GROUP_NAMES)
+    time = _named(table, options.time)
+    taken = [name for name in (split, group, time) if name]
+    inputs = _several(table, options.inputs) or (_guess_input(table, [*taken, *_listed(options.labels)], modality),)
+    labels = _several(table, options.labels) or (_guess_label(table, [*taken, *inputs], options.target),)
+    if set(inputs) & set(labels):
+        raise DataError(f"The column {inputs[0]!r} of {table.origin!r} cannot hold both {kind} and labels. Name two columns.")
+    return Roles(inputs, labels, split, group, time, _notes(table, options, kind, inputs, labels, group))
 
 
 def find_split_column(table: Table, taken: Sequence[str]) -> str | None:
-    """Return the column that says train, val or test for every row, or None."""
+    """Return the column that says train, val, test or unlabelled and nothing else, or None."""
     for column in table.columns:
         if column.strip().casefold() in _SPLIT_NAMES and column not in taken:
-            words = {cell.strip().casefold() for cell in table.column(column)}
-            if words <= PART_NAMES.keys():
+            words = {cell.strip().casefold() for cell in table.column(column)} - {""}
+            if words and words <= PART_NAMES.keys():
                 return column
     return None
 
 
-def _guess_text(table: Table, label_column: str | None) -> str:
-    candidates = [column for column in table.columns if column != label_column]
+def _notes(
+    table: Table, options: TableOptions, kind: str, inputs: Sequence[str], labels: Sequence[str], group: str | None
+) -> tuple[str, ...]:
+    notes = []
+    guessed = [name for name, given in (("input", options.inputs), ("label", options.labels)) if given is None]
+    if guessed:
+        name = "text_column" if kind == "texts" else "image_column"
+        notes.append(
+            f"Columns of {table.origin!r}: {kind} in {quoted(inputs)}, labels in {quoted(labels)} (guessed among "
+            f"{quoted((*table.pictures, *table.columns))}; {name} and label_column choose others)."
+        )
+    if len(inputs) > 1:
+        notes.append(f"The columns {quoted(inputs)} are joined, each on a line of its own; do the same before you predict.")
+    if group and options.group is None:
+        notes.append(f"Rows that are equal in the column {group!r} are taken as a group; group_column names another.")
+    return tuple(notes)
+
+
+def _guess_input(table: Table, taken: Sequence[str], modality: str) -> str:
+    candidates = [column for column in table.columns if column not in taken]
+    if modality == "image":
+        return _guess_image(table, candidates)
     named = _by_name(candidates, _TEXT_NAMES)
     if named or not candidates:
         return named or table.columns[0]
     return max(candidates, key=lambda column: sum(map(len, table.column(column))))
 
 
-def _guess_label(table: Table, text: str) -> str:
-    candidates = [column for column in table.columns if column != text]
+def _guess_image(table: Table, candidates: Sequence[str]) -> str:
+    named = _by_name(list(table.pictures), _IMAGE_NAMES)
+    if table.pictures:
+        return named or next(iter(table.pictures))
+    shares = {column: _share_of_pictures(table.column(column)) for column in candidates}
+    best = max(candidates, key=lambda column: shares[column], default=None)
+    if best is not None and shares[best] > 0.5:
+        return best
+    named = _by_name(candidates, _IMAGE_NAMES)
+    if named is None:
+        raise DataError(
+            f"No column of {table.origin!r} holds the paths of pictures. Its columns: {quoted(table.columns)}. Name it: "
+            "image_column (on the command line --image-column). For texts: tlkeras run text_classification "
+            f"--data {table.origin}"
+        )
+    return named
+
+
+def _share_of_pictures(cells: Sequence[str]) -> float:
+    return sum(cell.strip().lower().endswith(_PICTURE_ENDINGS) for cell in cells) / max(1, len(cells))
+
+
+def _guess_label(table: Table, taken: Sequence[str], target: str | None) -> str:
+    candidates = [column for column in table.columns if column not in taken]
     named = _by_name(candidates, _LABEL_NAMES)
     if named:
         return named
-    kinds = {column: len(set(table.column(column))) for column in candidates if find_split_column(table, ()) != column}
-    fitting = {column: count for column, count in kinds.items() if 2 <= count <= max(2, len(table.rows) // 2)}
+    kinds = {column: len(set(table.column(column))) for column in candidates}
+    most = len(table.rows) if target == "value" else max(2, len(table.rows) // 2)
+    fitting = {column: count for column, count in kinds.items() if 2 <= count <= most}
     if not fitting:
         raise DataError(
-            f"No column of {table.origin!r} looks like labels. Its columns: {_quoted(table.columns)}. Name it: label_column "
+            f"No column of {table.origin!r} looks like labels. Its columns: {quoted(table.columns)}. Name it: label_column "
             "(on the command line --label-column)."
         )
     return min(fitting, key=lambda column: fitting[column])
+
+
+def _several(table: Table, wish: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the columns that a wish names; `a,b` names two unless one column is called so."""
+    if isinstance(wish, str) and wish not in (*table.columns, *table.pictures):
+        wish = [name.strip() for name in wish.split(",")] if "," in wish else [wish]
+    names = [_named(table, name) for name in _listed(wish)]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _named(table: Table, name: str | None) -> str | None:
+    known = (*table.columns, *table.pictures)
+    if name is not None and name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise DataError(f"{table.origin!r} has no column {name!r}.{hint} Its columns: {quoted(known)}.")
+    return name
+
+
+def _listed(wish: str | Sequence[str] | None) -> tuple[str, ...]:
+    return () if wish is None else (wish,) if isinstance(wish, str) else tuple(wish)
 
 
 def _by_name(columns: Sequence[str], names: Sequence[str]) -> str | None:
@@ -88,5 +196,6 @@ def _by_name(columns: Sequence[str], names: Sequence[str]) -> str | None:
     return next((folded[name] for name in names if name in folded), None)
 
 
-def _quoted(names: Sequence[str]) -> str:
+def quoted(names: Sequence[str]) -> str:
+    """Return names in quotes, for messages."""
     return ", ".join(repr(name) for name in names)

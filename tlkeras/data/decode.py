@@ -14,8 +14,8 @@ from importlib import import_module
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from tlkeras.data.examples import ImageArrays, ImageFiles, Store
-from tlkeras.data.image_files import read_image_file, require_format
+from tlkeras.data.examples import EncodedImages, ImageArrays, ImageFiles, Store
+from tlkeras.data.image_files import require_format
 from tlkeras.errors import DataError
 
 MAX_PIXELS = 100_000_000
@@ -83,7 +83,7 @@ def read_pixels(store: Store, size: int, *, on_progress: Callable[[int, int], No
     """Return all pictures of a store, uint8, shape `(n, size, size, 3)`, in order.
 
     Args:
-        store: `ImageFiles` or `ImageArrays`.
+        store: `ImageFiles`, `EncodedImages` or `ImageArrays`.
         size: The side in pixels.
         on_progress: Called now and then with the number of pictures done and of all.
 
@@ -125,10 +125,10 @@ def iterate_pixels(store: Store, size: int, batch_size: int) -> Iterator[np.ndar
 def _read_row(store: Store, size: int, row: int) -> np.ndarray:
     if isinstance(store, ImageArrays):
         return resize_pixels(store.pixels[row], size)
-    if not isinstance(store, ImageFiles):
-        raise TypeError(f"Pixels come from ImageFiles or ImageArrays. Received: {type(store).__name__}")
+    if not isinstance(store, (ImageFiles, EncodedImages)):
+        raise TypeError(f"Pixels come from ImageFiles, EncodedImages or ImageArrays. Received: {type(store).__name__}")
     try:
-        return decode_image(read_image_file(store.paths[row]), size)
+        return decode_image(store.encoded(row), size)
     except ValueError as error:
         raise DataError(f"Cannot read {store.where(row)}: {error}. Replace or remove the file and run again.") from None
 

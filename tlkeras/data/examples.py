@@ -6,10 +6,13 @@ from typing import Protocol
 
 import numpy as np
 
+from tlkeras.data.encoded import EncodedColumn
+from tlkeras.data.image_files import read_image_file
 from tlkeras.data.targets import ClassTargets, MultiLabelTargets, NoTargets, Targets, ValueTargets
 
 __all__ = [
     "ClassTargets",
+    "EncodedImages",
     "Examples",
     "ImageArrays",
     "ImageFiles",
@@ -61,6 +64,45 @@ class ImageFiles:
         """Say where row `index` comes from."""
         return self.paths[index]
 
+    def encoded(self, index: int) -> bytes:
+        """Return the bytes of a picture.
+
+        Raises:
+            ValueError: See `read_image_file`.
+        """
+        return read_image_file(self.paths[index])
+
+
+@dataclass(frozen=True)
+class EncodedImages:
+    """Encoded pictures in a table or catalogue, read by row; `names` says where each comes from."""
+
+    pictures: EncodedColumn
+    names: tuple[str, ...]
+    modality: str = "image"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, indices: np.ndarray) -> "EncodedImages":
+        """Return the chosen rows, in that order."""
+        return replace(self, pictures=self.pictures.take(indices), names=tuple(self.names[i] for i in indices))
+
+    def where(self, index: int) -> str:
+        """Say where row `index` comes from."""
+        return self.names[index]
+
+    def encoded(self, index: int) -> bytes:
+        """Return the bytes of a picture.
+
+        Raises:
+            ValueError: There is none in this row.
+        """
+        data = self.pictures[index]
+        if not data:
+            raise ValueError("there is no picture in this row")
+        return data
+
 
 @dataclass(frozen=True)
 class ImageArrays:
@@ -84,7 +126,14 @@ class ImageArrays:
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts in memory; `rows` are the 1-based physical lines they come from, or `files` names a file for each."""
+    """Texts in memory.
+
+    Attributes:
+        texts: The texts.
+        rows: The row of each in its file, int64, shape `(n,)`; -1 for a text that is the whole file.
+        origin: The file that they come from.
+        files: The file of each, where there are several.
+    """
 
     texts: tuple[str, ...]
     rows: np.ndarray
@@ -102,7 +151,8 @@ class Texts:
 
     def where(self, index: int) -> str:
         """Say where row `index` comes from."""
-        return self.files[index] if self.files else f"{self.origin}, row {self.rows[index]}"
+        file = self.files[index] if self.files else self.origin
+        return f"{file}, row {self.rows[index]}" if self.rows[index] >= 0 else file
 
 
 @dataclass(frozen=True)
@@ -113,8 +163,8 @@ class Examples:
         ids: Stable identities, shape `(n,)`, str: a path relative to the data, or a row.
         store: Where the inputs lie.
         targets: What is to be predicted.
-        metadata: Further columns, each of shape `(n,)`, str: `digest` (of the content), and where the data gives them
-            `split`, `group` and `time`.
+        metadata: Further columns, each of shape `(n,)`: `digest` (of the content, str) and, where the data gives them,
+            `split` and `group` (str) and `time` (float64; dates as seconds since 1970).
     """
 
     ids: np.ndarray

@@ -13,6 +13,7 @@ PART_NAMES = {
     **dict.fromkeys(("train", "training", "train_set", "training_set"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev", "val_set", "validation_set"), "val"),
     **dict.fromkeys(("test", "testing", "test_set"), "test"),
+    **dict.fromkeys(("unlabelled", "unlabeled", "unlabelled_set", "unsup", "unsupervised"), "unlabelled"),
 }
 """What the parts of a data set are called, in folder names and in `split` columns."""
 

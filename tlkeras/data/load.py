@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from tlkeras.data.columns import TableOptions
 from tlkeras.data.examples import Splits
 from tlkeras.data.folders import IMAGE_SUFFIXES, load_image_folder
 from tlkeras.data.samples import is_sample, load_image_sample, load_text_sample
 from tlkeras.data.splits import PARTS
-from tlkeras.data.table_files import TABLE_SUFFIXES
+from tlkeras.data.table_files import TABLE_SUFFIXES, parse_table
 from tlkeras.data.tables import load_text_folder, texts_from_table
 from tlkeras.errors import DataError
 
@@ -59,7 +60,8 @@ def load_texts(data: str | Path, *, text_column: str | None = None, label_column
     if path.suffix.lower() in IMAGE_SUFFIXES | _ARCHIVES and path.is_file():
         raise DataError(_wrong_file(path, f"a table ({', '.join(sorted(TABLE_SUFFIXES))})"))
     if path.is_file():
-        return _report(texts_from_table(path, text_column=text_column, label_column=label_column, seed=seed))
+        options = TableOptions(inputs=text_column, labels=label_column)
+        return _report(texts_from_table(parse_table(path), options, seed=seed))
     try:
         return _report(load_text_folder(path, seed=seed))
     except DataError:

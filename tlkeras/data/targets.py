@@ -1,6 +1,7 @@
 """What is to be predicted for some examples: one class, several classes, a value, or nothing."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -117,3 +118,13 @@ class NoTargets:
     def cells(self, classes: Sequence[str]) -> list[str]:
         """Return empty cells."""
         return [""] * self.size
+
+
+def natural_order(names: Iterable[str]) -> list[str]:
+    """Return names sorted, numbers within them by their value, so that `2` and `page 2` come before `10` and `page 10`."""
+
+    def key(name: str) -> tuple[list[tuple[int, int, str]], str]:
+        pieces = re.split(r"([0-9]+)", name)
+        return [(0, int(piece[:300]), "") if place % 2 else (1, 0, piece) for place, piece in enumerate(pieces)], name
+
+    return sorted(names, key=key)

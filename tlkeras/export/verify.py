@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlkeras.data.examples import Examples, ImageArrays, ImageFiles, Texts
+from tlkeras.data.examples import EncodedImages, Examples, ImageArrays, ImageFiles, Texts
 from tlkeras.errors import ParityError, TlkerasError
 from tlkeras.export.artifact import Artifact, Parity
 from tlkeras.export.predict import Prediction, load_artifact, predict_images, predict_texts
@@ -127,9 +127,13 @@ def _raw_inputs(examples: Examples) -> Sequence[str] | Sequence[bytes]:
     store = examples.store
     if isinstance(store, (ImageFiles, Texts)):
         return store.paths if isinstance(store, ImageFiles) else store.texts
+    if isinstance(store, EncodedImages):
+        return store.pictures  # type: ignore[return-value]  # read in slices
     if isinstance(store, ImageArrays):
         return [_as_png(pixels) for pixels in store.pixels]
-    raise TypeError(f"Examples are verified from ImageFiles, ImageArrays or Texts. Received: {type(store).__name__}")
+    raise TypeError(
+        f"Examples are verified from ImageFiles, EncodedImages, ImageArrays or Texts. Received: {type(store).__name__}"
+    )
 
 
 def _as_png(pixels: np.ndarray) -> bytes:

@@ -1,0 +1,125 @@
+"""A table of text cells, whatever it was read from: a file, a data frame, a catalogue, or several of them joined."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tlkeras.data.encoded import EncodedColumn, join_columns, no_pictures
+from tlkeras.data.examples import Skipped
+from tlkeras.errors import DataError
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of str cells, and columns of encoded pictures beside them.
+
+    Attributes:
+        origin: The file or folder, for messages.
+        columns: The names of the text columns.
+        rows: The cells; an empty one is `""`.
+        numbers: The row of each in its file, as a person would count: 1-based physical lines or spreadsheet rows.
+        skipped: Rows that could not be read, with the reason.
+        notes: What was decided while reading.
+        pictures: Columns of encoded pictures; each gives the bytes of a row by its place.
+        orders: The values of a column in the order that the data itself gives its classes.
+        files: The file of each row, where the table lies in several.
+    """
+
+    origin: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: tuple[int, ...]
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+    pictures: Mapping[str, EncodedColumn] = field(default_factory=dict)
+    orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+
+    def column(self, name: str) -> list[str]:
+        """Return the cells of a column."""
+        place = self.columns.index(name)
+        return [row[place] for row in self.rows]
+
+    def where(self, place: int) -> str:
+        """Say where a row is, for messages."""
+        return f"{self.files[place] if self.files else self.origin}, row {self.numbers[place]}"
+
+    def ids(self) -> list[str]:
+        """Return an identity for each row that does not depend on where the data lies."""
+        if not self.files:
+            return [f"row {number}" for number in self.numbers]
+        names = {file: file.removeprefix(self.origin).strip("/\\").replace("\\", "/") for file in set(self.files)}
+        return [f"{names[file]}, row {number}" for file, number in zip(self.files, self.numbers, strict=True)]
+
+
+def merge_tables(origin: str, tables: Iterable[tuple[str, Table]], *, split: str = "split") -> Table:
+    """Return one table of several, with a column that says which part of the data each row belongs to.
+
+    Args:
+        origin: The folder that holds them, for messages.
+        tables: Pairs of the part's name and its table; columns that one lacks are empty there.
+        split: The name of the column of parts; a column of this name in the tables gives way.
+    """
+    pairs = list(tables)
+    names = list(dict.fromkeys(name for _, table in pairs for name in table.columns if name != split))
+    rows: list[tuple[str, ...]] = []
+    for part, table in pairs:
+        places = [table.columns.index(name) if name in table.columns else -1 for name in names]
+        rows += [(*(row[place] if place >= 0 else "" for place in places), part) for row in table.rows]
+    pictures = list(dict.fromkeys(name for _, table in pairs for name in table.pictures))
+    return Table(
+        origin=origin,
+        columns=(*names, split),
+        rows=tuple(rows),
+        numbers=tuple(number for _, table in pairs for number in table.numbers),
+        skipped=tuple(skipped for _, table in pairs for skipped in table.skipped),
+        notes=tuple(dict.fromkeys(note for _, table in pairs for note in table.notes)),
+        pictures={
+            name: join_columns([table.pictures.get(name, no_pictures(len(table.rows))) for _, table in pairs])
+            for name in pictures
+        },
+        orders={name: order for _, table in reversed(pairs) for name, order in table.orders.items()},
+        files=tuple(file for _, table in pairs for file in (table.files or (table.origin,) * len(table.rows))),
+    )
+
+
+def as_cell(value: Any) -> str:
+    """Return a value as a cell: nothing for None and NaN, JSON for lists and the like, text as it is."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str).strip('"')
+
+
+def number_cells(values: Iterable[float | None]) -> Iterator[str]:
+    """Return floats as cells; a column of whole numbers with gaps, which is stored as floats, gives whole numbers again."""
+    kept = [None if value is None or math.isnan(value) else value for value in values]
+    whole = all(value is None or (value.is_integer() and abs(value) < 2**53) for value in kept)
+    return ("" if value is None else str(int(value)) if whole else str(value) for value in kept)
+
+
+def check_table(table: Table) -> None:
+    """Check that a table has rows and a header that can be right.
+
+    Raises:
+        DataError: It has not; the message says why and what to do.
+    """
+    if not table.columns and not table.pictures:
+        raise DataError(f"{table.origin!r} is empty.{_first_reason(table)} Expected a header and rows.")
+    twice = sorted({name for name in table.columns if table.columns.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{table.origin!r} has several columns named {', '.join(map(repr, twice))}. Give each column its own name."
+        )
+    if not table.rows:
+        raise DataError(f"{table.origin!r} holds no rows below its header.{_first_reason(table)}")
+
+
+def _first_reason(table: Table) -> str:
+    if not table.skipped:
+        return ""
+    first = table.skipped[0]
+    return f" {len(table.skipped)} rows skipped, the first ({first.where}): {first.reason}."

@@ -1,0 +1,161 @@
+"""From the rows of a table to splits, whatever the inputs are: targets, parts, groups, times, and what cannot be used."""
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from tlkeras.data.columns import Roles, TableOptions
+from tlkeras.data.contents import content_digests
+from tlkeras.data.examples import Examples, Skipped, Splits, Store
+from tlkeras.data.labels import Labels, read_labels
+from tlkeras.data.layout import PART_NAMES
+from tlkeras.data.splits import PARTS, complete_splits
+from tlkeras.data.table import Table
+from tlkeras.data.targets import NoTargets
+from tlkeras.errors import DataError
+
+POOL = "unlabelled"
+
+
+def splits_from_rows(
+    table: Table,
+    roles: Roles,
+    options: TableOptions,
+    *,
+    store: Store,
+    ids: Sequence[str],
+    faults: Sequence[str],
+    digests: Sequence[str] | None = None,
+    seed: int,
+    notes: Sequence[str] = (),
+) -> Splits:
+    """Return the rows of a table as splits; every row is in a part, in the pool, or among what was skipped.
+
+    Args:
+        table: The table.
+        roles: Which columns hold what.
+        options: What the user said.
+        store: The inputs of all rows.
+        ids: The identity of each row.
+        faults: What is wrong with the input of each row, `""` for nothing.
+        digests: A digest of each input, where the store cannot tell copies by itself.
+        seed: Seed of the split, where one has to be made.
+        notes: What was decided before.
+
+    Raises:
+        DataError: Labels, parts or times cannot be right; the message names the column, a row and the way out.
+    """
+    parts, part_faults = _parts(table, roles.split)
+    faults = [one or other for one, other in zip(faults, part_faults, strict=True)]
+    wanted = [not fault and part != POOL for fault, part in zip(faults, parts, strict=True)]
+    if not any(wanted):
+        raise DataError(_nothing_left(table, faults))
+    labels = read_labels(table, roles.labels, wanted, target=options.target, separator=options.separator)
+    decided = [*table.notes, *notes, *roles.notes, *labels.notes]
+    if roles.split:
+        decided.append(f"Parts are taken from the column {roles.split!r}.")
+    rows_of, skipped = _deal_rows(table, parts, faults, labels, decided)
+    if "train" not in rows_of:
+        raise DataError(
+            f"The column {roles.split!r} of {table.origin!r} has no row with 'train'. Received: {', '.join(rows_of) or 'none'}."
+        )
+    examples = Examples(np.array(ids), store, labels.targets, _metadata(table, roles, parts, digests))
+    given = {name: examples.take(rows) for name, rows in rows_of.items() if name in PARTS}
+    splits = complete_splits(given, labels.classes, seed=seed, notes=decided, skipped=(*table.skipped, *skipped))
+    return with_pool(splits, replace(examples, targets=NoTargets(len(ids))).take(rows_of[POOL])) if POOL in rows_of else splits
+
+
+def with_pool(splits: Splits, pool: Examples) -> Splits:
+    """Return the splits with a pool of unlabelled examples, which counts in their fingerprint."""
+    digest = hashlib.sha256(splits.fingerprint.encode())
+    digest.update("\n".join(map(repr, zip(pool.ids.tolist(), content_digests(pool).tolist(), strict=True))).encode())
+    note = f"{len(pool):,} examples without labels are kept as a pool; nothing is trained on them unless a method asks for it."
+    return replace(splits, unlabelled=pool, fingerprint=digest.hexdigest(), notes=(*splits.notes, note))
+
+
+def _parts(table: Table, column: str | None) -> tuple[list[str], list[str]]:
+    """Return the part of each row, and what is wrong with it."""
+    if column is None:
+        return ["train"] * len(table.rows), [""] * len(table.rows)
+    cells = [cell.strip().casefold() for cell in table.column(column)]
+    strange = next((row for row, cell in enumerate(cells) if cell and cell not in PART_NAMES), None)
+    if strange is not None:
+        raise DataError(
+            f"{table.where(strange)}: {table.column(column)[strange]!r} in the column {column!r} is no part. Allowed: train, "
+            "val, test, unlabelled. Write one of these, or name another column (split_column)."
+        )
+    return [PART_NAMES.get(cell, "") for cell in cells], ["" if cell else f"no part in {column!r}" for cell in cells]
+
+
+def _deal_rows(
+    table: Table, parts: Sequence[str], faults: Sequence[str], labels: Labels, notes: list[str]
+) -> tuple[dict[str, list[int]], list[Skipped]]:
+    """Return the rows of each part that can be used, and the others with the reason."""
+    rows_of: Mapping[str, list[int]] = defaultdict(list)
+    skipped = []
+    for row, (part, fault) in enumerate(zip(parts, faults, strict=True)):
+        reason = fault or ("" if part == POOL else labels.faults[row])
+        if reason:
+            skipped.append(Skipped(table.where(row), reason))
+        else:
+            rows_of[part].append(row)
+    bare = sorted({part for part in parts if part in ("val", "test")} - set(rows_of))
+    if bare:
+        notes.append(f"No row of {' and '.join(bare)} has a label, so that nothing can be measured there: left out.")
+    return dict(rows_of), skipped
+
+
+def _metadata(table: Table, roles: Roles, parts: Sequence[str], digests: Sequence[str] | None) -> dict[str, np.ndarray]:
+    metadata = {}
+    if digests is not None:
+        metadata["digest"] = np.array(digests)
+    if roles.split:
+        metadata["split"] = np.array(parts)
+    if roles.group:
+        metadata["group"] = np.array([cell.strip() for cell in table.column(roles.group)])
+    if roles.time:
+        metadata["time"] = read_times(table, roles.time)
+    return metadata
+
+
+def read_times(table: Table, column: str) -> np.ndarray:
+    """Return a column as float64: numbers as they are, ISO dates and times as seconds since 1970 (UTC if they name no zone).
+
+    Raises:
+        DataError: A cell is neither; the message names its row. Empty cells give NaN.
+    """
+    cells = [cell.strip() for cell in table.column(column)]
+    numbers = [_number(cell) for cell in cells]
+    if all(number is not None for number in numbers):
+        return np.array(numbers, np.float64)
+    times = np.full(len(cells), math.nan)
+    for row, cell in enumerate(cells):
+        if cell:
+            try:
+                moment = datetime.fromisoformat(cell)
+            except ValueError:
+                raise DataError(
+                    f"{table.where(row)}: {cell!r} in the column {column!r} is no time. Allowed: numbers in all rows, or ISO "
+                    "dates such as 2024-05-31 or 2024-05-31T14:30."
+                ) from None
+            times[row] = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return times
+
+
+def _number(cell: str) -> float | None:
+    try:
+        number = float(cell) if cell else math.nan
+    except ValueError:
+        return None
+    return None if math.isinf(number) else number
+
+
+def _nothing_left(table: Table, faults: Sequence[str]) -> str:
+    bad = [row for row, fault in enumerate(faults) if fault]
+    first = f" The first, in {table.where(bad[0])}: {faults[bad[0]]}." if bad else " All are marked as unlabelled."
+    return f"None of the {len(table.rows):,} rows of {table.origin!r} can be used.{first}"

@@ -71,6 +71,25 @@ def test_the_policy_decides_what_batch_normalization_of_trainable_blocks_does(po
     assert all(np.array_equal(w.numpy(), old) for w, old in zip(frozen.weights, before[1], strict=True))
 
 
+def test_a_phase_after_affine_only_freezes_scale_and_offset_again():
+    model = _model()
+    affine = Phase(name="affine", trainable="top:1", epochs=1, learning_rate=1e-2, batch_norm="affine_only")
+    fit(model, SPLITS, [affine])
+    (layer,) = batch_normalizations(model.blocks[2].network)
+    before = [weight.numpy() for weight in layer.weights]
+    fit(model, SPLITS, [TOP])
+    assert all(np.array_equal(weight.numpy(), old) for weight, old in zip(layer.weights, before, strict=True))
+
+
+def test_all_trains_layers_that_were_frozen_one_by_one():
+    model = _model()
+    frozen = model.blocks[0].network.layers[2]
+    frozen.trainable = False
+    before = frozen.get_weights()[0]
+    fit(model, SPLITS, [Phase(name="x", trainable="all", epochs=1, learning_rate=1e-2)])
+    assert not np.array_equal(frozen.get_weights()[0], before)
+
+
 def test_cached_and_uncached_training_give_the_same_losses_and_weights(monkeypatch):
     results = []
     for cached in (True, False):

@@ -41,7 +41,7 @@ def build_with_head(
     pool = mean_pool(source)
     head = dense_head(pool.network.output.shape[-1], len(classes), dropout=dropout, seed=seed)
     logits = chain((*source.blocks, pool, head), name="logits")
-    network = keras.Model(logits.inputs, final()(logits.output), name=f"{source.name}_{task}")
+    network = keras.Model(logits.input, final()(logits.output), name=f"{source.name}_{task}")
     return TransferModel(network=network, source=source, pool=pool, head=head, classes=tuple(classes), task=task, scale=scale)
 
 

@@ -24,7 +24,7 @@ def set_trainable(model: TransferModel, phase: Phase) -> int:
     lowest = len(model.segments) - 1
     for index, segment in enumerate(model.segments):
         train = segment.name in chosen
-        segment.network.trainable = train
+        _switch(segment.network, train)
         if train:
             lowest = min(lowest, index)
             for layer in batch_normalizations(segment.network):
@@ -32,8 +32,14 @@ def set_trainable(model: TransferModel, phase: Phase) -> int:
     return lowest
 
 
+def _switch(layer: "keras.layers.Layer", trainable: bool) -> None:
+    # Keras ignores an assignment of the value that a layer has already, also for the layers and weights below it.
+    layer.trainable = not trainable
+    layer.trainable = trainable
+
+
 def _apply_policy(layer: "keras.layers.BatchNormalization", phase: Phase) -> None:
-    layer.trainable = phase.batch_norm == "train"
+    _switch(layer, phase.batch_norm == "train")
     if phase.batch_norm == "affine_only":
         for variable in (layer.gamma, layer.beta):
             if variable is not None:

@@ -203,6 +203,12 @@ def test_the_public_names_are_the_same_for_people_and_for_type_checkers():
     assert checked == {(module, name) for name, module in tlkeras._API.items()}
 
 
+def test_no_public_name_is_also_the_name_of_a_part():
+    # Python sets `tlkeras.<part>` to the module whenever the part is imported, and the public name would then be that module.
+    parts = {_part(path) for path in LIBRARY} - {"__init__"}
+    assert not parts & set(tlkeras.__all__)
+
+
 def test_modules_stay_of_a_size_that_one_can_read():
     lines = {_name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in LIBRARY}
     assert not {name: count for name, count in lines.items() if count > 320}

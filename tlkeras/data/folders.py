@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlkeras.data.checks import inspect_pictures
+from tlkeras.data.checks import FileCheck, inspect_pictures, picture_columns
 from tlkeras.data.examples import ClassTargets, Examples, ImageFiles, Skipped, Splits
 from tlkeras.data.layout import Found, require_same_classes, scan_folder
 from tlkeras.data.splits import complete_splits
@@ -18,7 +18,7 @@ IMAGE_SUFFIXES = frozenset(
 def load_image_folder(root: str | Path, *, seed: int = 0) -> Splits:
     """Return the pictures of a folder; every one has been decoded once, so that training meets no unreadable file.
 
-    Identities are paths relative to the root; the metadata column `digest` is a hash of each file.
+    Identities are paths relative to the root; the metadata columns are `digest` and `look`.
 
     Args:
         root: A folder with a folder for each class, or with `train`, `val`, `test` that hold such folders.
@@ -29,27 +29,27 @@ def load_image_folder(root: str | Path, *, seed: int = 0) -> Splits:
     """
     layout = scan_folder(Path(root))
     usable: dict[str, tuple[Found, ...]] = {}
-    digests: dict[str, list[str]] = {}
+    inspected: dict[str, list[FileCheck]] = {}
     skipped = list(layout.skipped)
     for name, files in layout.parts.items():
         checks = inspect_pictures([found.path for found in files])
-        good = [(found, check.digest) for found, check in zip(files, checks, strict=True) if check.reason is None]
-        usable[name], digests[name] = tuple(found for found, _ in good), [digest for _, digest in good]
+        usable[name] = tuple(found for found, check in zip(files, checks, strict=True) if check.reason is None)
+        inspected[name] = [check for check in checks if check.reason is None]
         for found, check in zip(files, checks, strict=True):
             if check.reason is not None:
                 skipped.append(Skipped(found.path, _reason(found.path, check.reason)))
     classes = require_same_classes(layout, usable, "pictures")
-    parts = {name: _examples(files, digests[name], classes) for name, files in usable.items()}
+    parts = {name: _examples(files, inspected[name], classes) for name, files in usable.items()}
     return complete_splits(parts, classes, seed=seed, notes=layout.notes, skipped=skipped)
 
 
-def _examples(files: tuple[Found, ...], digests: list[str], classes: tuple[str, ...]) -> Examples:
+def _examples(files: tuple[Found, ...], checks: list[FileCheck], classes: tuple[str, ...]) -> Examples:
     index = {name: label for label, name in enumerate(classes)}
     return Examples(
         ids=np.array([found.id for found in files]),
         store=ImageFiles(tuple(found.path for found in files)),
         targets=ClassTargets(np.array([index[found.class_name] for found in files], np.int32)),
-        metadata={"digest": np.array(digests)},
+        metadata=picture_columns(checks),
     )
 
 

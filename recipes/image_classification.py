@@ -71,7 +71,7 @@ def run(config: Config) -> "tl.Run":
     tl.save_evaluation(evaluation, run.path)
 
     # 7. Export for servers (SavedModel) and phones (LiteRT, float32 and float16)
-    artifacts = tl.export(model, run.path / "exports", targets=("saved_model", "tflite_float32", "tflite_float16"))
+    artifacts = tl.export_model(model, run.path / "exports", targets=("saved_model", "tflite_float32", "tflite_float16"))
 
     # 8. Verify each export in its own runtime, from the encoded test pictures
     parity = tl.verify(artifacts, model, splits.test, output=run.path / "parity.json")

@@ -55,9 +55,7 @@ def run(config: Config) -> "tl.Run":
     run = tl.create_run("text_classification", config)
 
     # 2. Read the texts and split them into training, validation and test
-    splits = tl.load_texts(
-        config.data, text_column=config.text_column, label_column=config.label_column, seed=config.seed
-    )
+    splits = tl.load_texts(config.data, text_column=config.text_column, label_column=config.label_column, seed=config.seed)
     tl.save_splits(splits, run.path / "splits.csv")
 
     # 3. Take a source model and put a new head on it
@@ -77,7 +75,7 @@ def run(config: Config) -> "tl.Run":
     tl.save_evaluation(evaluation, run.path)
 
     # 7. Export for servers (SavedModel, takes strings) and phones (LiteRT, takes token ids)
-    artifacts = tl.export(model, run.path / "exports", targets=("saved_model", "tflite_float32", "tflite_float16"))
+    artifacts = tl.export_model(model, run.path / "exports", targets=("saved_model", "tflite_float32", "tflite_float16"))
 
     # 8. Verify each export in its own runtime, from the raw test texts
     parity = tl.verify(artifacts, model, splits.test, output=run.path / "parity.json")

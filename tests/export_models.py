@@ -11,7 +11,7 @@ import tokenizers
 
 from tlkeras.data.examples import ClassTargets, Examples, ImageArrays, Texts
 from tlkeras.export.artifact import Artifact
-from tlkeras.export.targets import export
+from tlkeras.export.targets import export_model
 from tlkeras.features.engine import run_network
 from tlkeras.features.inputs import read_inputs
 from tlkeras.sources.model import Block, SourceModel
@@ -111,13 +111,13 @@ _FOLDERS: list[tempfile.TemporaryDirectory] = []
 @functools.cache
 def exported_images() -> tuple[Artifact, ...]:
     """All targets of the picture model; not to be changed."""
-    return export(image_model(), _new_folder())
+    return export_model(image_model(), _new_folder())
 
 
 @functools.cache
 def exported_texts() -> tuple[Artifact, ...]:
     """All targets of the text model; not to be changed."""
-    return export(text_model(), _new_folder())
+    return export_model(text_model(), _new_folder())
 
 
 def _new_folder() -> str:

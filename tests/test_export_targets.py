@@ -23,7 +23,7 @@ from tlkeras.data.decode import read_pixels
 from tlkeras.errors import TlkerasError
 from tlkeras.export import metadata, targets, tflite
 from tlkeras.export.predict import load_artifact, predict_texts
-from tlkeras.export.targets import export
+from tlkeras.export.targets import export_model
 from tlkeras.features.inputs import read_inputs
 from tlkeras.features.litert import load_litert
 
@@ -113,7 +113,7 @@ def test_text_models_for_servers_take_strings_or_token_ids():
 def test_without_tensorflow_text_the_saved_model_takes_token_ids_and_says_so(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "tensorflow_text", None)
     with caplog.at_level(logging.WARNING, "tlkeras"):
-        (artifact,) = export(text_model(), tmp_path, targets=["saved_model"])
+        (artifact,) = export_model(text_model(), tmp_path, targets=["saved_model"])
     assert artifact.signature["input"]["name"] == "token_ids"
     expected = reference(text_model(), text_examples())
     predictions = predict_texts(load_artifact(artifact.path), texts())
@@ -123,21 +123,21 @@ def test_without_tensorflow_text_the_saved_model_takes_token_ids_and_says_so(tmp
 
 def test_each_file_is_logged_with_its_size(tmp_path, caplog):
     with caplog.at_level(logging.INFO, "tlkeras"):
-        (artifact,) = export(image_model(), tmp_path, targets=["saved_model"])
+        (artifact,) = export_model(image_model(), tmp_path, targets=["saved_model"])
     assert f"Wrote {artifact.path} (" in caplog.text
     assert f"{artifact.size_bytes / 1000:.1f} kB" in caplog.text
 
 
 def test_unknown_targets_are_refused_before_anything_is_written(tmp_path):
     with pytest.raises(ValueError, match=r"'tflite_flaot32'\. Did you mean 'tflite_float32'"):
-        export(image_model(), tmp_path / "out", targets=["saved_model", "tflite_flaot32"])
+        export_model(image_model(), tmp_path / "out", targets=["saved_model", "tflite_flaot32"])
     with pytest.raises(ValueError, match=r"No export target"):
-        export(image_model(), tmp_path / "out", targets=[])
+        export_model(image_model(), tmp_path / "out", targets=[])
     assert not (tmp_path / "out").exists()
 
 
 def test_an_interrupted_export_leaves_whole_files_and_no_summary(tmp_path, monkeypatch):
-    export(image_model(), tmp_path, targets=["saved_model", "tflite_float32"])
+    export_model(image_model(), tmp_path, targets=["saved_model", "tflite_float32"])
     before = (tmp_path / "model_float32.tflite").read_bytes()
 
     def interrupted(*args, **options):
@@ -146,7 +146,7 @@ def test_an_interrupted_export_leaves_whole_files_and_no_summary(tmp_path, monke
     # The writer has begun its file when it is interrupted.
     monkeypatch.setattr(tflite.metadata, "seal_tflite", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        export(image_model(), tmp_path, targets=["saved_model", "tflite_float32"])
+        export_model(image_model(), tmp_path, targets=["saved_model", "tflite_float32"])
     assert (tmp_path / "model_float32.tflite").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["labels.txt", "model_float32.tflite", "saved_model"]
 
@@ -154,7 +154,7 @@ def test_an_interrupted_export_leaves_whole_files_and_no_summary(tmp_path, monke
 def test_an_existing_export_is_replaced(tmp_path, monkeypatch):
     (tmp_path / "saved_model").mkdir()
     (tmp_path / "saved_model" / "stale").write_text("old")
-    export(image_model(), tmp_path, targets=["saved_model"])
+    export_model(image_model(), tmp_path, targets=["saved_model"])
     assert not (tmp_path / "saved_model" / "stale").exists()
     assert metadata.read_saved_model(tmp_path / "saved_model").contract["labels"] == list(CLASSES)
 
@@ -171,5 +171,5 @@ def test_a_network_that_cannot_be_converted_leaves_no_file(tmp_path, monkeypatch
 
     monkeypatch.setattr(tflite, "convert_saved_model", refuse)
     with pytest.raises(TlkerasError, match=r"Erfinv"):
-        export(image_model(), tmp_path, targets=["tflite_float32"])
+        export_model(image_model(), tmp_path, targets=["tflite_float32"])
     assert [path.name for path in tmp_path.iterdir()] == ["labels.txt"]

@@ -25,7 +25,7 @@ from tlkeras.data.examples import ImageFiles
 from tlkeras.errors import ParityError
 from tlkeras.export import metadata
 from tlkeras.export.artifact import Artifact
-from tlkeras.export.targets import export
+from tlkeras.export.targets import export_model
 from tlkeras.export.verify import save_parity, verify
 from tlkeras.features.litert import load_litert
 
@@ -69,7 +69,7 @@ def test_accuracy_is_that_of_the_labels(images):
 
 def planted(tmp_path, model, target) -> Artifact:
     """Export a model with a defect in it, sealed as carefully as a right one."""
-    (artifact,) = export(model, tmp_path, targets=[target])
+    (artifact,) = export_model(model, tmp_path, targets=[target])
     return artifact
 
 

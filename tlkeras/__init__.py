@@ -38,7 +38,7 @@ _MODULES = {
     "tlkeras.evaluation.evaluate": ("evaluate", "save_evaluation"),
     "tlkeras.evaluation.metrics": ("Evaluation", "Measure"),
     "tlkeras.export.artifact": ("Artifact", "Parity"),
-    "tlkeras.export.targets": ("export",),
+    "tlkeras.export.targets": ("export_model",),
     "tlkeras.export.verify": ("verify",),
     "tlkeras.export.predict": ("load_artifact",),
 }
@@ -84,7 +84,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; `__getattr__` imports a
     from tlkeras.evaluation.metrics import Evaluation, Measure
     from tlkeras.export.artifact import Artifact, Parity
     from tlkeras.export.predict import load_artifact
-    from tlkeras.export.targets import export
+    from tlkeras.export.targets import export_model
     from tlkeras.export.verify import verify
     from tlkeras.runs import Run, create_run, finish_run
     from tlkeras.sources.image import load_image_source

@@ -44,7 +44,7 @@ TARGETS = {
 }
 
 
-def export(
+def export_model(
     model: "TransferModel", folder: str | Path, *, targets: Sequence[str] = ("saved_model", "tflite_float32", "tflite_float16")
 ) -> tuple[Artifact, ...]:
     """Write a model in each target's form, and `labels.txt` and `metadata.json` beside them.

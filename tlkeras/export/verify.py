@@ -72,7 +72,7 @@ def verify(
     the bound on the difference implies.
 
     Args:
-        artifacts: What `export` returned.
+        artifacts: What `export_model` returned.
         model: The model they were exported from.
         examples: What to compare on, usually the test split.
         sample: At most so many examples, drawn with a fixed seed; all if not given.

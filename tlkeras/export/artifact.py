@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tlkeras.errors import TlkerasError
+from tlkeras.evaluation.metrics import Measure
 
 
 class ArtifactError(TlkerasError):
@@ -42,6 +43,8 @@ class Parity:
         accuracy_keras: Accuracy of the Keras model on them.
         accuracy_artifact: Accuracy of the artefact on them.
         max_difference: The largest absolute difference between two probabilities.
+        mean_difference: The mean over the examples of each one's largest absolute difference.
+        drop: What accuracy loses, paired on the same examples, with its 95 % interval; None where nothing was compared.
         passed: Whether it is within the bounds of its target.
         disagreements: Where the examples with another label come from (at most 20), for messages.
         problem: Why it did not pass, in words; empty if it did.
@@ -56,3 +59,5 @@ class Parity:
     passed: bool
     disagreements: tuple[str, ...] = ()
     problem: str = ""
+    mean_difference: float = 1.0
+    drop: Measure | None = None

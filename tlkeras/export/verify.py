@@ -2,7 +2,7 @@
 
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,8 @@ import numpy as np
 
 from tlkeras.data.examples import EncodedImages, Examples, ImageArrays, ImageFiles, Texts
 from tlkeras.errors import ParityError, TlkerasError
+from tlkeras.evaluation.evaluate import paired_gain
+from tlkeras.evaluation.metrics import Measure, wilson
 from tlkeras.export.artifact import Artifact, Parity
 from tlkeras.export.predict import Prediction, load_artifact, predict_images, predict_texts
 from tlkeras.files import write_json
@@ -29,23 +31,32 @@ class Bounds:
     A model whose outputs hardly vary is held to less, in proportion: a fixed bound would let it hide any defect.
 
     Attributes:
-        difference: The largest absolute difference.
-        share: The same as a share of the range that the reference outputs span over the examples.
-        changed: The largest share of examples whose label may change.
+        largest: The largest difference of one probability.
+        mean: The mean over the examples of each one's largest difference.
+        share: `largest` as a share of the range that the reference outputs span over the examples, if that is less; `mean`
+            shrinks with it.
+        changed: The share of examples whose label may change, ties apart; refused where the 95 % interval lies above it.
+        tie: A label may change freely where Keras's two best classes are closer than this.
+        drop: How much accuracy may be lost; refused where the loss is larger and its 95 % interval lies above 0.
     """
 
-    difference: float
+    largest: float
+    mean: float
     share: float
-    changed: float
+    changed: float = 0.0
+    tie: float = 0.0
+    drop: float = 0.0
 
 
-_EXACT = Bounds(difference=1e-4, share=0.01, changed=1.0)
+# The same arithmetic in another order: 4e-5 was the most seen on trained networks of 3 to 24 million weights. A label changes
+# only at a tie then.
+_EXACT = Bounds(largest=1e-4, mean=1e-4, share=0.01, tie=2e-4)
 BOUNDS = {
-    # The same arithmetic in another order: 4e-5 was the most seen on trained networks of 3 to 24 million weights.
     "saved_model": _EXACT,
     "tflite_float32": _EXACT,
-    # Weights of 11 bits.
-    "tflite_float16": Bounds(difference=0.02, share=0.1, changed=0.01),
+    # Weights of 11 bits. A confident network multiplies their rounding: on EfficientNet-Lite0, fine-tuned, 1,000 pictures moved
+    # by 0.0007 in the mean and by 0.027 at most, and two labels changed, both at margins below 0.01.
+    "tflite_float16": Bounds(largest=0.1, mean=0.003, share=0.5, changed=0.005, tie=0.02, drop=0.002),
 }
 
 
@@ -183,33 +194,52 @@ def _judge(result: Parity, reference: _Reference, answers: Sequence[Prediction],
         return replace(result, problem="inputs that Keras reads cannot be read", disagreements=tuple(unread[:_SHOWN]))
     difference = np.abs(np.stack([answer.probabilities for answer in answers]) - reference.probabilities).max(axis=1)
     difference = np.where(np.isfinite(difference), difference, 1.0)
-    labels = [str(answer.label) for answer in answers]
-    changed = np.array(labels) != np.array(reference.labels)
-    bounds = BOUNDS[result.target]
-    allowed = min(bounds.difference, bounds.share * reference.spread)
-    problems = []
-    if difference.max() > allowed:
-        problems.append(f"probabilities differ by up to {difference.max():.1e}, allowed is {allowed:.1e}")
-    # One label may flip at a tie however few the examples are.
-    if changed.sum() > max(1, bounds.changed * len(labels)):
-        problems.append(f"{changed.sum()} of {len(labels)} labels differ, allowed is {bounds.changed:.0%}")
-    suspects = changed if not problems else changed | (difference > allowed)
+    labels = np.array([str(answer.label) for answer in answers])
+    changed = labels != np.array(reference.labels)
+    truth = np.array(reference.truth)
+    drop = paired_gain(np.array(reference.labels) == truth, labels == truth)
+    problems = list(_problems(BOUNDS[result.target], reference, difference, changed, drop))
+    suspects = changed | (difference > np.quantile(difference, 0.9)) if problems else changed
     worst = [i for i in np.argsort(-difference, kind="stable") if suspects[i]]
     return replace(
         result,
         label_agreement=float(1 - changed.mean()),
         accuracy_artifact=_share(labels, reference.truth),
+        drop=drop,
         max_difference=float(difference.max()),
+        mean_difference=float(difference.mean()),
         passed=not problems,
         disagreements=tuple(
-            f"{examples.store.where(int(i))}: {labels[i]!r} instead of {reference.labels[i]!r}, differs by {difference[i]:.1e}"
+            f"{examples.store.where(int(i))}: {str(labels[i])!r} instead of {reference.labels[i]!r}, "
+            f"differs by {difference[i]:.1e}"
             for i in worst[:_SHOWN]
         ),
         problem="; ".join(problems),
     )
 
 
-def _share(labels: Sequence[str], truth: Sequence[str]) -> float:
+def _problems(
+    bounds: Bounds, reference: _Reference, difference: np.ndarray, changed: np.ndarray, drop: Measure
+) -> Iterator[str]:
+    """Yield what lies beyond the bounds, in words."""
+    largest = min(bounds.largest, bounds.share * reference.spread)
+    mean = bounds.mean * largest / bounds.largest
+    if difference.max() > largest:
+        yield f"probabilities differ by up to {difference.max():.1e}, allowed is {largest:.1e}"
+    if difference.mean() > mean:
+        yield f"probabilities differ by {difference.mean():.1e} in the mean, allowed is {mean:.1e}"
+    two_best = np.sort(reference.probabilities, axis=1)[:, -2:]
+    beyond_ties = int((changed & (np.ptp(two_best, axis=1) >= bounds.tie)).sum())
+    if beyond_ties and wilson(beyond_ties, len(changed)).low > bounds.changed:
+        yield f"{beyond_ties} of {len(changed)} labels differ beyond ties, allowed is {bounds.changed:.1%}"
+    if drop.value > bounds.drop and drop.low > 0:
+        yield (
+            f"accuracy is lower by {100 * drop.value:.2f} points [{100 * drop.low:.2f}, {100 * drop.high:.2f}], "
+            f"allowed is {100 * bounds.drop:.2f}"
+        )
+
+
+def _share(labels: Sequence[str] | np.ndarray, truth: Sequence[str]) -> float:
     return float(np.mean([label == true for label, true in zip(labels, truth, strict=True)]))
 
 

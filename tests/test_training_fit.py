@@ -93,7 +93,7 @@ def test_all_trains_layers_that_were_frozen_one_by_one():
 def test_cached_and_uncached_training_give_the_same_losses_and_weights(monkeypatch):
     results = []
     for cached in (True, False):
-        monkeypatch.setattr(training_frozen, "fits_memory", lambda *_, cached=cached: cached)
+        monkeypatch.setattr(training_frozen, "fits_memory", lambda *_, cached=cached, **__: cached)
         model = _model()
         history = fit(model, SPLITS, [TOP], seed=4)
         results.append(([row["loss"] for row in history.rows], model.network.get_weights()))

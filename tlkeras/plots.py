@@ -127,3 +127,23 @@ def save_values(true: np.ndarray, predicted: np.ndarray, path: Path) -> None:
     axis.grid(color=GRID, linewidth=0.7)
     axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, format="png")
+
+
+def save_views(views: Sequence[Any], path: Path, *, count: int = 6) -> None:
+    """Draw some training pictures (a row each) and their augmented views, as training reads them.
+
+    Args:
+        views: `Rows` of uint8 pictures, shape `(n, size, size, 3)`; the first holds them as they are.
+        path: Where to write the PNG.
+        count: The most pictures.
+    """
+    pictures = min(count, len(views[0]))
+    figure = _figure(1.6 * len(views), 1.6 * pictures + 0.3)
+    axes: Any = figure.subplots(pictures, len(views), squeeze=False)
+    for row, column in np.ndindex(pictures, len(views)):
+        axis = axes[row, column]
+        axis.imshow(views[column].values[row])
+        axis.set_axis_off()
+        if row == 0:
+            axis.set_title("as it is" if column == 0 else f"view {column}", fontsize=9, color=INK)
+    figure.savefig(path, format="png")

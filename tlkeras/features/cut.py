@@ -63,8 +63,8 @@ def _tapped(segments: Sequence[Block], cuts: Sequence[int]) -> "keras.Model":
     return keras.Model(first.inputs, outputs, name="frozen_part")
 
 
-def fits_memory(segments: Sequence[Block], cut: int, inputs: Rows) -> bool:
-    """Say whether the activations of all examples at a cut take at most a quarter of the free memory."""
+def fits_memory(segments: Sequence[Block], cut: int, inputs: Rows, *, copies: int = 1) -> bool:
+    """Say whether the activations of all examples at a cut, in so many copies, take at most a quarter of the free memory."""
     if cut == 0:
         return True
     positions = int(inputs.lengths.sum()) if inputs.lengths is not None else len(inputs)
@@ -72,7 +72,7 @@ def fits_memory(segments: Sequence[Block], cut: int, inputs: Rows) -> bool:
     for tensor in segments[cut - 1].network.outputs:
         known = [size for size in tensor.shape[1:] if size is not None]
         per_position += int(np.prod(known, initial=1)) * np.dtype(tensor.dtype).itemsize
-    needed = positions * per_position
+    needed = positions * per_position * copies
     if needed <= available_bytes() // 4:
         return True
     log.info("The activations of the frozen part would take %.1f GB: they are computed anew in every epoch", needed / 1e9)

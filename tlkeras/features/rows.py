@@ -50,13 +50,25 @@ def ordered_batches(rows: Rows, batch_size: int) -> list[np.ndarray]:
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 
-def shuffled_batches(rows: Rows, batch_size: int, *, seed: int, epoch: int) -> list[np.ndarray]:
+def shuffled_batches(
+    rows: Rows, batch_size: int, *, seed: int, epoch: int, shares: np.ndarray | None = None
+) -> list[np.ndarray]:
     """Return the batches of one epoch, a function of seed and epoch alone.
 
     Rows of varying length are shuffled, sorted by length within pools of 16 batches, and the batches are shuffled again.
+
+    Args:
+        rows: Say how many there are, and how long.
+        batch_size: Rows in a batch.
+        seed: Seed of the order.
+        epoch: Its number, from 0.
+        shares: Draw as many rows with replacement, in proportion to these; each row once if not given.
     """
     generator = np.random.default_rng((seed, epoch))
-    order = generator.permutation(len(rows))
+    if shares is None:
+        order = generator.permutation(len(rows))
+    else:
+        order = generator.choice(len(rows), len(rows), p=shares / shares.sum(dtype=np.float64))
     lengths = rows.lengths
     if lengths is None:
         return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

@@ -22,6 +22,7 @@ class Phase:
         patience: Epochs without a better validation accuracy (or, at the same accuracy, loss) after which the phase ends.
         batch_norm: What BatchNormalization in *trainable* blocks does: `"frozen"` keeps statistics, scale and offset;
             `"affine_only"` trains scale and offset; `"train"` trains both and moves the statistics.
+        augment: `"none"`, or a level of `tlkeras.data.augment.LEVELS`; for the gradient solver.
     """
 
     name: str
@@ -33,11 +34,14 @@ class Phase:
     epochs: int = 10
     patience: int = 3
     batch_norm: Literal["frozen", "affine_only", "train"] = "frozen"
+    augment: str = "none"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
         if self.solver == "closed_form" and self.trainable != "head":
             raise ValueError(f"The closed-form solver fits the head only. Received: trainable={self.trainable!r}")
+        if self.solver == "closed_form" and self.augment != "none":
+            raise ValueError(f"The closed-form solver reads the examples as they are. Received: augment={self.augment!r}")
         if not self.learning_rate > 0:
             raise ValueError(f"A learning rate is a number above 0. Received: {self.learning_rate}")
         if self.epochs < 1:

@@ -1,6 +1,7 @@
 """Strategies: functions that return the phases, by the names that a command line uses."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from tlkeras.errors import unknown
 from tlkeras.strategies.phases import Phase
@@ -51,7 +52,14 @@ STRATEGIES: dict[str, Callable[..., list[Phase]]] = {
 }
 
 
-def plan_phases(strategy: str, *, trainable: str | None = None, epochs: int = 12, learning_rate: float = 1e-3) -> list[Phase]:
+def plan_phases(
+    strategy: str,
+    *,
+    trainable: str | None = None,
+    epochs: int = 12,
+    learning_rate: float = 1e-3,
+    augment: str = "none",
+) -> list[Phase]:
     """Return the phases of a strategy by name.
 
     Args:
@@ -59,6 +67,7 @@ def plan_phases(strategy: str, *, trainable: str | None = None, epochs: int = 12
         trainable: Overrides which blocks the last phase trains; see `Phase.trainable`.
         epochs: Passes over the training examples in the phase that trains by gradient, at most.
         learning_rate: The peak rate for a head or a network of random weights; pre-trained blocks get a tenth.
+        augment: The level of augmentation in phases that train by gradient; see `tlkeras.data.augment.LEVELS`.
 
     Raises:
         ValueError: There is no such strategy, or a number is out of range.
@@ -69,4 +78,5 @@ def plan_phases(strategy: str, *, trainable: str | None = None, epochs: int = 12
     """
     if strategy not in STRATEGIES:
         raise unknown("strategy", strategy, STRATEGIES, "tlkeras show image_classification")
-    return STRATEGIES[strategy](trainable=trainable, epochs=epochs, learning_rate=learning_rate)
+    phases = STRATEGIES[strategy](trainable=trainable, epochs=epochs, learning_rate=learning_rate)
+    return [replace(phase, augment=augment) if phase.solver == "gradient" else phase for phase in phases]

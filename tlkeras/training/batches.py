@@ -1,6 +1,6 @@
 """Rows to `tf.data`: what a step sees is a function of seed and step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,68 +13,89 @@ if TYPE_CHECKING:
 
 
 def train_batches(
-    rows: Sequence[Rows],
-    labels: np.ndarray,
+    views: Sequence[Sequence[Rows]],
+    targets: Sequence[np.ndarray],
     inputs: "Sequence[keras.KerasTensor]",
     *,
     batch_size: int,
     seed: int,
     epochs: int,
+    weights: np.ndarray | None = None,
+    sampling: bool = False,
     lower: "keras.Model | None" = None,
 ) -> "tf.data.Dataset":
-    """Return the batches of all epochs, one after the other: `(inputs, labels)` for `fit(steps_per_epoch=...)`.
+    """Return the batches of all epochs, one after the other: `(inputs, targets, weights)` for `fit(steps_per_epoch=...)`.
 
     Args:
-        rows: One `Rows` for each input.
-        labels: What the task's `encode` gives, a row for each example.
+        views: Views of the same examples, each with one `Rows` for each input; an epoch reads one view, in turn.
+        targets: For each view, what the task's `encode` gives, a row for each example.
         inputs: The network's inputs; batches are cast to their dtypes.
         batch_size: Rows in a step.
         seed: Which order; each epoch has its own.
         epochs: How many epochs to return.
+        weights: What each example counts, float32, shape `(n,)`; all the same if not given.
+        sampling: Draw examples in proportion to their weights instead of weighting them.
         lower: A frozen network to run on each batch first; the rows are then its inputs.
     """
-    plan: list[np.ndarray] = []
+    plan: list[tuple[int, np.ndarray]] = []
     for epoch in range(epochs):
-        plan += shuffled_batches(rows[0], batch_size, seed=seed, epoch=epoch)
-    return _dataset(rows, labels, inputs, plan, lower)
+        view = epoch % len(views)
+        shares = weights if sampling else None
+        batches = shuffled_batches(views[view][0], batch_size, seed=seed, epoch=epoch, shares=shares)
+        plan += [(view, batch) for batch in batches]
+    counted = None if sampling else weights
+
+    def read(step: np.int64) -> tuple[np.ndarray, ...]:
+        view, indices = plan[step]
+        extra = () if counted is None else (counted[indices],)
+        return (*(row.batch(indices) for row in views[view]), targets[view][indices], *extra)
+
+    return _dataset(read, len(plan), views[0], targets[0], inputs, lower, weighted=counted is not None)
 
 
 def eval_batches(
     rows: Sequence[Rows],
-    labels: np.ndarray,
+    targets: np.ndarray,
     inputs: "Sequence[keras.KerasTensor]",
     *,
     batch_size: int,
     lower: "keras.Model | None" = None,
 ) -> "tf.data.Dataset":
-    """Return the batches of one pass over all rows, those of like length together."""
-    return _dataset(rows, labels, inputs, ordered_batches(rows[0], batch_size), lower)
+    """Return the batches of one pass over all rows, those of like length together: `(inputs, targets)`."""
+    plan = ordered_batches(rows[0], batch_size)
+
+    def read(step: np.int64) -> tuple[np.ndarray, ...]:
+        return (*(row.batch(plan[step]) for row in rows), targets[plan[step]])
+
+    return _dataset(read, len(plan), rows, targets, inputs, lower, weighted=False)
 
 
 def _dataset(
+    read: Callable[[np.int64], tuple[np.ndarray, ...]],
+    steps: int,
     rows: Sequence[Rows],
-    labels: np.ndarray,
+    targets: np.ndarray,
     inputs: "Sequence[keras.KerasTensor]",
-    plan: list[np.ndarray],
     lower: "keras.Model | None",
+    *,
+    weighted: bool,
 ) -> "tf.data.Dataset":
     import tensorflow as tf
 
     reads = inputs if lower is None else lower.inputs
-
-    def read(step: np.int64) -> tuple[np.ndarray, ...]:
-        indices = plan[step]
-        return (*(row.batch(indices) for row in rows), labels[indices])
+    dtypes = [tf.as_dtype(array.dtype) for array in (*(row.values for row in rows), targets)]
 
     def load(step: tf.Tensor) -> tuple:
-        dtypes = [*(tf.as_dtype(row.values.dtype) for row in rows), tf.as_dtype(labels.dtype)]
-        *arrays, y = tf.numpy_function(read, [step], dtypes)
+        values = tf.numpy_function(read, [step], [*dtypes, *([tf.float32] if weighted else [])])
+        arrays, (y, *weights) = values[: len(rows)], values[len(rows) :]
         for array, tensor in zip(arrays, reads, strict=True):
             array.set_shape([None, *tensor.shape[1:]])
-        y.set_shape([None, *labels.shape[1:]])
+        y.set_shape([None, *targets.shape[1:]])
         tensors = [tf.cast(array, tensor.dtype) for array, tensor in zip(arrays, reads, strict=True)]
         if lower is not None:
             tensors = tf.nest.flatten(lower(tensors if len(tensors) > 1 else tensors[0], training=False))
-        return (tuple(tensors) if len(tensors) > 1 else tensors[0]), y
+        for weight in weights:
+            weight.set_shape([None])
+        return (tuple(tensors) if len(tensors) > 1 else tensors[0]), y, *weights
 
-    return tf.data.Dataset.range(len(plan)).map(load).prefetch(2)
+    return tf.data.Dataset.range(steps).map(load).prefetch(2)

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tlkeras.data.examples import Splits
-from tlkeras.features.inputs import read_inputs
 from tlkeras.files import write_file
-from tlkeras.plots import save_training
+from tlkeras.plots import save_training, save_views
 from tlkeras.runs import Run
 from tlkeras.sources.blocks import chain, with_random_weights
 from tlkeras.strategies.phases import Phase
@@ -19,8 +18,9 @@ from tlkeras.tasks.model import TransferModel
 from tlkeras.tasks.table import TASKS
 from tlkeras.training.batches import eval_batches, train_batches
 from tlkeras.training.checkpoints import restore_checkpoint, save_checkpoint
+from tlkeras.training.examples import TrainingData, read_training_data
 from tlkeras.training.freezing import count_trainable, set_trainable
-from tlkeras.training.frozen import FrozenPart
+from tlkeras.training.frozen import FrozenPart, Need
 from tlkeras.training.head import solve_head
 from tlkeras.training.history import History
 from tlkeras.training.schedules import learning_rate
@@ -38,6 +38,9 @@ def fit(
     *,
     batch_size: int = 32,
     seed: int = 0,
+    balance: str = "auto",
+    flip: bool = False,
+    views: int = 4,
     run: Run | None = None,
     optimizer: "keras.optimizers.Optimizer | None" = None,
     loss: "keras.losses.Loss | None" = None,
@@ -51,6 +54,11 @@ def fit(
         phases: What `plan_phases` returned, or phases of your own.
         batch_size: Examples in a training step.
         seed: Seed of the order of the examples, of dropout, and of new weights where a phase draws them.
+        balance: What is done about rare classes: `"none"`, `"weights"`, `"sampling"`, `"focal"`, or `"auto"`, which weights the
+            classes where the most frequent has 3 times as many examples as the rarest.
+        flip: Mirror half of the pictures of each augmented view; only where left and right mean the same.
+        views: The most views of a training example that are made and kept, the original among them; phases that augment read
+            another one in each epoch.
         run: Where to write `history.csv`, `training.png`, `model.keras` and a checkpoint after each phase; a resumed run skips
             the phases that have one.
         optimizer: Used, with its own learning rate, in each phase that trains by gradient; a fresh copy for each.
@@ -67,10 +75,11 @@ def fit(
     history = History()
     done = restore_checkpoint(run.path, model.network, history) if run else 0
     cuts = [set_trainable(model, phase) for phase in phases]
-    train, val = read_inputs(splits.train, model.source), read_inputs(splits.val, model.source)
-    frozen = FrozenPart(model.segments, train, val)
-    frozen.compute(cuts[done:])
-    for index, (phase, cut) in enumerate(zip(phases, cuts, strict=True)):
+    data = read_training_data(model, splits, phases, balance=balance, flip=flip, views=views, seed=seed)
+    needs = [Need(cut, phase.solver == "gradient" and len(data.views) > 1) for cut, phase in zip(cuts, phases, strict=True)]
+    frozen = FrozenPart(model.segments, data.views, data.val)
+    frozen.compute(needs[done:])
+    for index, (phase, need) in enumerate(zip(phases, needs, strict=True)):
         if index < done:
             log.info("Phase %d of %d, %s: was done before, its weights are restored", index + 1, len(phases), phase.name)
             continue
@@ -78,13 +87,15 @@ def fit(
         _prepare(model, phase, seed + index)
         _announce(model, phase, index, len(phases))
         if phase.solver == "closed_form" and loss is None:
-            _solve_head(model, phase, frozen, splits, history)
+            _solve_head(model, phase, frozen, data, splits, history)
         else:
-            upper = _compile(model, phase, cut, math.ceil(len(train) / batch_size), optimizer, loss)
-            _train(model, upper, phase, frozen, cut, splits, history, batch_size, seed + index, callbacks)
-        frozen.changed_from(cut)
+            upper = _compile(model, phase, need.cut, data, math.ceil(len(splits.train) / batch_size), optimizer, loss)
+            _train(model, upper, phase, frozen, need, data, history, batch_size, seed + index, callbacks)
+        frozen.changed_from(need.cut)
         if run:
             save_checkpoint(run.path, index + 1, model.network, history)
+    if run and len(data.views) > 1 and model.modality == "image":
+        write_file(run.path / "augmentation.png", lambda path: save_views(data.views, path))
     if run:
         _save(model, history, run)
     log.info("Trained in %.1f s", time.monotonic() - started)
@@ -113,11 +124,15 @@ def _announce(model: TransferModel, phase: Phase, index: int, count: int) -> Non
     )
 
 
-def _solve_head(model: TransferModel, phase: Phase, frozen: FrozenPart, splits: Splits, history: History) -> None:
+def _solve_head(
+    model: TransferModel, phase: Phase, frozen: FrozenPart, data: TrainingData, splits: Splits, history: History
+) -> None:
     started = time.monotonic()
-    train, val = frozen.rows(len(model.segments) - 1)
-    y, val_y = _targets(model, splits)
-    solution = solve_head(model, train[0].values, y, val[0].values, val_y)
+    rows = frozen.rows(Need(len(model.segments) - 1))
+    encode = TASKS[model.task].encode
+    y, val_y = encode(splits.train.targets, model.scale), encode(splits.val.targets, model.scale)
+    weights = data.balance.weights if model.task == "classification" else None
+    solution = solve_head(model, rows.views[0][0].values, y, rows.val[0].values, val_y, weights=weights)
     model.head.network.get_layer("logits").set_weights([solution.kernel, solution.bias])
     seconds, metric = time.monotonic() - started, TASKS[model.task].metric_name
     row = {"phase": phase.name, "epoch": 1, **solution.scores, "strength": solution.strength}
@@ -132,15 +147,11 @@ def _solve_head(model: TransferModel, phase: Phase, frozen: FrozenPart, splits: 
     )
 
 
-def _targets(model: TransferModel, splits: Splits) -> tuple[np.ndarray, np.ndarray]:
-    encode = TASKS[model.task].encode
-    return encode(splits.train.targets, model.scale), encode(splits.val.targets, model.scale)
-
-
 def _compile(
     model: TransferModel,
     phase: Phase,
     cut: int,
+    data: TrainingData,
     steps: int,
     optimizer: "keras.optimizers.Optimizer | None",
     loss: "keras.losses.Loss | None",
@@ -154,9 +165,26 @@ def _compile(
     else:
         optimizer = type(optimizer).from_config(optimizer.get_config())
     upper = chain(model.segments[cut:], name="trained_part")
-    task = TASKS[model.task]
-    upper.compile(optimizer=optimizer, loss=loss or task.loss(), metrics=[task.metric()])
+    own_loss, metric = _loss_and_metric(model, data)
+    upper.compile(optimizer=optimizer, loss=loss or own_loss, metrics=[metric])
     return upper
+
+
+def _loss_and_metric(model: TransferModel, data: TrainingData) -> "tuple[keras.losses.Loss, keras.metrics.Metric]":
+    import keras
+
+    from tlkeras.training.balance import SparseFocal
+
+    task = TASKS[model.task]
+    if data.balance.mode == "focal":
+        if data.mixed:
+            raise ValueError(
+                "Focal loss needs examples of one class each, and strong augmentation mixes them. Take one of both."
+            )
+        return SparseFocal(), task.metric()
+    if data.mixed:
+        return keras.losses.CategoricalCrossentropy(from_logits=True), keras.metrics.CategoricalAccuracy(name=task.metric_name)
+    return task.loss(), task.metric()
 
 
 def _train(
@@ -164,8 +192,8 @@ def _train(
     upper: "keras.Model",
     phase: Phase,
     frozen: FrozenPart,
-    cut: int,
-    splits: Splits,
+    need: Need,
+    data: TrainingData,
     history: History,
     batch_size: int,
     seed: int,
@@ -175,17 +203,26 @@ def _train(
 
     from tlkeras.training.callbacks import BestWeights, StopOnNaN, Table
 
-    train, val = frozen.rows(cut)
-    steps = math.ceil(len(splits.train) / batch_size)
-    lower = frozen.lower(cut)
+    rows, lower = frozen.rows(need), frozen.lower(need)
+    steps = math.ceil(len(data.targets[0]) / batch_size)
     start = history.last_best() if phase.initialise == "pretrained" else {}
-    task, (y, val_y) = TASKS[model.task], _targets(model, splits)
+    task, balance = TASKS[model.task], data.balance
     own = [StopOnNaN(phase), BestWeights(phase.patience, task, start), Table(phase, task, history, steps, start)]
     if phase.schedule == "plateau":
         own.append(ReduceLROnPlateau(factor=0.5, patience=2))
     upper.fit(
-        train_batches(train, y, upper.inputs, batch_size=batch_size, seed=seed, epochs=phase.epochs, lower=lower),
-        validation_data=eval_batches(val, val_y, upper.inputs, batch_size=64, lower=lower),
+        train_batches(
+            rows.views,
+            data.targets,
+            upper.inputs,
+            batch_size=batch_size,
+            seed=seed,
+            epochs=phase.epochs,
+            weights=balance.weights if balance.mode in ("weights", "sampling") else None,
+            sampling=balance.mode == "sampling",
+            lower=lower,
+        ),
+        validation_data=eval_batches(rows.val, data.val_targets, upper.inputs, batch_size=64, lower=lower),
         epochs=phase.epochs,
         steps_per_epoch=steps,
         shuffle=False,

@@ -36,7 +36,13 @@ class Solution:
 
 
 def solve_head(
-    model: TransferModel, features: np.ndarray, y: np.ndarray, val_features: np.ndarray, val_y: np.ndarray
+    model: TransferModel,
+    features: np.ndarray,
+    y: np.ndarray,
+    val_features: np.ndarray,
+    val_y: np.ndarray,
+    *,
+    weights: np.ndarray | None = None,
 ) -> Solution:
     """Fit the head of a model: logistic regression, one for each class of several labels, or ridge regression.
 
@@ -51,13 +57,14 @@ def solve_head(
         y: What the task's `encode` gives.
         val_features: float, shape `(m, width)`.
         val_y: As `y`, for the validation examples.
+        weights: What each training example counts, shape `(n,)`; the same for all of a class. Classification only.
     """
     center = features.mean(axis=0, dtype=np.float64)
     scale = float(np.sqrt(np.mean((features - center) ** 2))) or 1.0
     x, val_x, basis = rotate((features - center) / scale, (val_features - center) / scale)
     # Divided by the width, because that many features of unit size add up.
     strengths = [strength * 10 / features.shape[1] for strength in STRENGTHS]
-    kernel, bias, best = solve_linear(model.task, x, y, val_x, val_y, strengths, len(model.classes))
+    kernel, bias, best = solve_linear(model.task, x, y, val_x, val_y, strengths, len(model.classes), weights)
     scores = {**_scores(model, x @ kernel + bias, y, ""), **_scores(model, val_x @ kernel + bias, val_y, "val_")}
     kernel = basis @ kernel / scale
     bias = bias - center @ kernel
@@ -65,7 +72,14 @@ def solve_head(
 
 
 def solve_linear(
-    task: str, x: Any, y: np.ndarray, val_x: Any, val_y: np.ndarray, strengths: Sequence[float], outputs: int
+    task: str,
+    x: Any,
+    y: np.ndarray,
+    val_x: Any,
+    val_y: np.ndarray,
+    strengths: Sequence[float],
+    outputs: int,
+    weights: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Fit a regularized linear model for a task, ever less regularized, until the validation loss rises.
 
@@ -77,13 +91,15 @@ def solve_linear(
         val_y: As `y`, for the validation examples.
         strengths: Inverse strengths of regularization, from strong to weak.
         outputs: The number of classes or values.
+        weights: What each training example counts; classification only.
 
     Returns:
         Kernel `(width, outputs)`, bias `(outputs,)`, and which strength it was.
     """
-    return {"classification": _classes, "multi_label": _labels, "regression": _values}[task](
-        x, y, val_x, val_y, strengths, outputs
-    )
+    if task == "classification":
+        return _classes(x, y, val_x, val_y, strengths, outputs, weights)
+    solve = {"multi_label": _labels, "regression": _values}[task]
+    return solve(x, y, val_x, val_y, strengths, outputs)
 
 
 def _scores(model: TransferModel, logits: np.ndarray, y: np.ndarray, prefix: str) -> dict[str, float]:
@@ -95,16 +111,19 @@ def _scores(model: TransferModel, logits: np.ndarray, y: np.ndarray, prefix: str
 
 
 def _classes(
-    x: Any, y: Any, val_x: Any, val_y: Any, strengths: Sequence[float], outputs: int
+    x: Any, y: Any, val_x: Any, val_y: Any, strengths: Sequence[float], outputs: int, weights: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, int]:
     from sklearn.metrics import log_loss
 
     known = np.flatnonzero(np.isin(val_y, y))
+    by_class = dict(zip(y, weights, strict=True)) if weights is not None else {}
+    val_weights = np.array([by_class.get(label, 1.0) for label in val_y[known]])
 
     def loss(model: "LogisticRegression") -> float:
-        return float(log_loss(val_y[known], model.predict_proba(val_x[known]), labels=model.classes_))
+        probabilities = model.predict_proba(val_x[known])
+        return float(log_loss(val_y[known], probabilities, labels=model.classes_, sample_weight=val_weights))
 
-    model, best = choose(strengths, lambda strength: _logistic(strength, x, y), loss)
+    model, best = choose(strengths, lambda strength: _logistic(strength, x, y, weights), loss)
     return (*_unfold(model, outputs), best)
 
 
@@ -171,7 +190,7 @@ def choose(strengths: Sequence[float], fit: Callable[[float], Any], loss: Callab
     return best, chosen
 
 
-def _logistic(strength: float, train: Any, labels: np.ndarray) -> "LogisticRegression":
+def _logistic(strength: float, train: Any, labels: np.ndarray, weights: np.ndarray | None = None) -> "LogisticRegression":
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
@@ -179,7 +198,7 @@ def _logistic(strength: float, train: Any, labels: np.ndarray) -> "LogisticRegre
     # The matrices are small: a second BLAS thread would mostly wait for the first.
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(C=strength, max_iter=200).fit(train, labels)
+        return LogisticRegression(C=strength, max_iter=200).fit(train, labels, sample_weight=weights)
 
 
 def _unfold(model: "LogisticRegression", classes: int) -> tuple[np.ndarray, np.ndarray]:

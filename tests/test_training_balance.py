@@ -1,0 +1,88 @@
+"""Rare classes: weights, sampling, focal loss."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from tests.networks import square_splits, tiny_source
+from tlkeras.data.targets import ClassTargets, ValueTargets
+from tlkeras.features.rows import Rows, shuffled_batches
+from tlkeras.strategies.phases import Phase
+from tlkeras.tasks.classification import build_classifier
+from tlkeras.training.balance import SparseFocal, plan_balance
+from tlkeras.training.fit import fit
+
+SKEWED = ClassTargets(np.array([0] * 60 + [1] * 30 + [2] * 10, np.int32))
+
+
+def test_weights_give_each_class_the_same_say():
+    plan = plan_balance(SKEWED, "weights")
+    sums = [plan.weights[SKEWED.labels == label].sum() for label in range(3)]
+    assert sums == pytest.approx([100 / 3] * 3)
+    assert plan.weights.mean() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("labels", "mode"), [([0] * 29 + [1] * 10, "none"), ([0] * 30 + [1] * 10, "weights")])
+def test_auto_weights_from_three_to_one_on_and_says_why(labels, mode):
+    plan = plan_balance(ClassTargets(np.array(labels)), "auto")
+    assert plan.mode == mode
+    assert f"{labels.count(0) / 10:.1f} times" in plan.reason
+
+
+def test_sampling_draws_each_class_equally_often():
+    plan = plan_balance(SKEWED, "sampling")
+    drawn = np.concatenate(
+        [np.concatenate(shuffled_batches(Rows(np.zeros(100)), 10, seed=0, epoch=e, shares=plan.weights)) for e in range(60)]
+    )
+    shares = np.bincount(SKEWED.labels[drawn]) / len(drawn)
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.03)
+
+
+def test_focal_loss_without_focus_is_cross_entropy_and_with_it_scales_each_example():
+    logits = np.random.default_rng(0).normal(size=(7, 4)).astype("float32")
+    y = np.array([0, 1, 2, 3, 0, 1, 2])
+    plain = keras.losses.sparse_categorical_crossentropy(y, logits, from_logits=True)
+    np.testing.assert_allclose(SparseFocal(gamma=0.0).call(y, logits), plain, atol=1e-6)
+    p = np.exp(logits)[np.arange(7), y] / np.exp(logits).sum(axis=1)
+    np.testing.assert_allclose(SparseFocal(gamma=2.0).call(y, logits), (1 - p) ** 2 * -np.log(p), atol=1e-5)
+
+
+def test_a_mode_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match=r"Received: 'weigths'. Did you mean 'weights'"):
+        plan_balance(SKEWED, "weigths")
+    with pytest.raises(ValueError, match=r"one class for each example. Received: ValueTargets"):
+        plan_balance(ValueTargets(np.zeros(3, np.float32)), "focal")
+
+
+@pytest.mark.parametrize(
+    ("balance", "augment"), [("weights", "none"), ("sampling", "light"), ("focal", "none"), ("auto", "strong")]
+)
+def test_training_goes_through_with_each(balance, augment, tmp_path):
+    from tlkeras.runs import Run
+
+    splits = square_splits()
+    keep = np.flatnonzero((splits.train.labels > 0) | (np.arange(90) < 24))  # class 0 is rare
+    splits = replace(splits, train=splits.train.take(keep))
+    model = build_classifier(tiny_source(), splits.classes)
+    phases = [
+        Phase(name="head", solver="closed_form", epochs=1),
+        Phase(name="all", trainable="all", epochs=3, learning_rate=1e-2, augment=augment),
+    ]
+    run = Run(path=tmp_path, recipe="x", config={})
+    history = fit(model, splits, phases, balance=balance, run=run, flip=augment == "light")
+    assert [row["phase"] for row in history.rows] == ["head", "all", "all", "all"]
+    assert all(np.isfinite(row["val_loss"]) for row in history.rows)
+    assert (tmp_path / "augmentation.png").exists() == (augment != "none")
+
+
+def test_each_epoch_reads_the_next_view():
+    from tlkeras.training.batches import train_batches
+
+    inputs = [keras.Input((1,))]
+    views = [(Rows(np.full((6, 1), view, np.float32)),) for view in range(3)]
+    targets = [np.full(6, view, np.int32) for view in range(3)]
+    batches = list(train_batches(views, targets, inputs, batch_size=3, seed=0, epochs=4))
+    assert [int(x[0, 0]) for x, _ in batches] == [0, 0, 1, 1, 2, 2, 0, 0]
+    assert [int(y[0]) for _, y in batches] == [0, 0, 1, 1, 2, 2, 0, 0]

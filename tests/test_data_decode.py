@@ -254,3 +254,27 @@ def test_decoding_imports_neither_tensorflow_nor_pandas_nor_the_heif_library():
     heavy = ("tensorflow", "keras", "pandas", "pillow_heif")
     code = f"import sys, tlkeras.data.decode; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def _as_png(pixels):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format="png")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(("mode", "corner", "edge"), [("crop", 200, 200), ("squash", 10, 200), ("pad", 0, 0)])
+def test_the_resize_mode_says_what_becomes_of_a_wide_picture(mode, corner, edge):
+    # 40 x 20: a bright square in the middle, dark wings left and right.
+    pixels = np.full((20, 40, 3), 10, np.uint8)
+    pixels[:, 10:30] = 200
+    square = resize_pixels(pixels, 20, resize=mode)
+    assert square.shape == (20, 20, 3)
+    assert abs(int(square[10, 0, 0]) - {"crop": 200, "squash": 10, "pad": 10}[mode]) < 12
+    assert abs(int(square[0, 10, 0]) - edge) < 12
+    assert abs(int(square[0, 0, 0]) - corner) < 12
+    np.testing.assert_array_equal(decode_image(_as_png(pixels), 20, resize=mode), square)
+
+
+def test_an_unknown_resize_mode_is_refused():
+    with pytest.raises(ValueError, match="unknown resize mode 'zoom'; allowed: crop, pad, squash"):
+        decode_image(_as_png(np.zeros((4, 4, 3), np.uint8)), 4, resize="zoom")

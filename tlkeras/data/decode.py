@@ -21,6 +21,9 @@ from tlkeras.errors import DataError
 MAX_PIXELS = 100_000_000
 """Pictures with more pixels are refused from their header, before anything is decoded."""
 
+RESIZE_MODES = ("crop", "pad", "squash")
+"""Take the central square, fit the whole picture between black bars, or ignore the aspect ratio."""
+
 MAX_ASPECT = 50
 """A central square of a picture longer than this would keep less than 2 % of it."""
 
@@ -41,12 +44,17 @@ _ORIENTATIONS = {
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
-def decode_image(data: bytes, size: int) -> np.ndarray:
-    """Return the central square of an encoded picture, uint8, shape `(size, size, 3)`, RGB.
+def decode_image(data: bytes, size: int, *, resize: str = "crop") -> np.ndarray:
+    """Return an encoded picture as a square, uint8, shape `(size, size, 3)`, RGB; its central square unless `resize` says else.
 
     The orientation tag is applied, transparency is composed on white, 16-bit grey is scaled, an animation gives its first
     frame. JPEG is decoded at the smallest of 1, 1/2, 1/4, 1/8 of its scale that leaves at least `2 * size` pixels a side; then
     crop and resize (bilinear with anti-aliasing) are one call.
+
+    Args:
+        data: The content of a picture file.
+        size: The side of the result in pixels.
+        resize: One of `RESIZE_MODES`.
 
     Raises:
         ValueError: With a plain reason: empty, not a picture, truncated, damaged, too many pixels, extreme shape.
@@ -56,7 +64,7 @@ def decode_image(data: bytes, size: int) -> np.ndarray:
         image = _open_heif(data) if kind == "HEIF" else _open(data, kind)
         image.draft(None, (2 * size, 2 * size))
         image.load()
-        square = _central_square(_to_rgb(image), size)
+        square = _to_square(_to_rgb(image), size, resize)
         return np.array(square if kind == "HEIF" else _upright(square, image))
     except _RefusedError as error:
         raise ValueError(str(error)) from None
@@ -66,25 +74,29 @@ def decode_image(data: bytes, size: int) -> np.ndarray:
         raise ValueError(_plain_reason(kind, error)) from None
 
 
-def resize_pixels(array: np.ndarray, size: int) -> np.ndarray:
+def resize_pixels(array: np.ndarray, size: int, *, resize: str = "crop") -> np.ndarray:
     """Return the central square of a picture in memory, resized as `decode_image` does.
 
     Args:
         array: uint8, shape `(height, width, 3)` or `(height, width)`.
         size: The side of the result in pixels.
+        resize: One of `RESIZE_MODES`.
 
     Returns:
         uint8, shape `(size, size, 3)`.
     """
-    return np.array(_central_square(Image.fromarray(array), size).convert("RGB"))
+    return np.array(_to_square(Image.fromarray(array), size, resize).convert("RGB"))
 
 
-def read_pixels(store: Store, size: int, *, on_progress: Callable[[int, int], None] | None = None) -> np.ndarray:
+def read_pixels(
+    store: Store, size: int, *, resize: str = "crop", on_progress: Callable[[int, int], None] | None = None
+) -> np.ndarray:
     """Return all pictures of a store, uint8, shape `(n, size, size, 3)`, in order.
 
     Args:
         store: `ImageFiles`, `EncodedImages` or `ImageArrays`.
         size: The side in pixels.
+        resize: One of `RESIZE_MODES`.
         on_progress: Called now and then with the number of pictures done and of all.
 
     Raises:
@@ -92,7 +104,7 @@ def read_pixels(store: Store, size: int, *, on_progress: Callable[[int, int], No
     """
     pixels = np.empty((len(store), size, size, 3), np.uint8)
     done = 0
-    for batch in iterate_pixels(store, size, 64):
+    for batch in iterate_pixels(store, size, 64, resize=resize):
         pixels[done : done + len(batch)] = batch
         done += len(batch)
         if on_progress:
@@ -100,7 +112,7 @@ def read_pixels(store: Store, size: int, *, on_progress: Callable[[int, int], No
     return pixels
 
 
-def iterate_pixels(store: Store, size: int, batch_size: int) -> Iterator[np.ndarray]:
+def iterate_pixels(store: Store, size: int, batch_size: int, *, resize: str = "crop") -> Iterator[np.ndarray]:
     """Yield the pictures of a store in order, in batches of uint8, shape `(at most batch_size, size, size, 3)`.
 
     Memory stays flat: threads (Pillow decodes outside the interpreter lock) are at most two batches ahead of the reader.
@@ -113,7 +125,7 @@ def iterate_pixels(store: Store, size: int, batch_size: int) -> Iterator[np.ndar
     try:
         for start in range(0, len(store), batch_size):
             rows = range(start, min(start + batch_size, len(store)))
-            waiting.append([pool.submit(_read_row, store, size, row) for row in rows])
+            waiting.append([pool.submit(_read_row, store, size, row, resize) for row in rows])
             if len(waiting) > 2:
                 yield np.stack([future.result() for future in waiting.popleft()])
         while waiting:
@@ -122,13 +134,13 @@ def iterate_pixels(store: Store, size: int, batch_size: int) -> Iterator[np.ndar
         pool.shutdown(cancel_futures=True)
 
 
-def _read_row(store: Store, size: int, row: int) -> np.ndarray:
+def _read_row(store: Store, size: int, row: int, resize: str) -> np.ndarray:
     if isinstance(store, ImageArrays):
-        return resize_pixels(store.pixels[row], size)
+        return resize_pixels(store.pixels[row], size, resize=resize)
     if not isinstance(store, (ImageFiles, EncodedImages)):
         raise TypeError(f"Pixels come from ImageFiles, EncodedImages or ImageArrays. Received: {type(store).__name__}")
     try:
-        return decode_image(store.encoded(row), size)
+        return decode_image(store.encoded(row), size, resize=resize)
     except ValueError as error:
         raise DataError(f"Cannot read {store.where(row)}: {error}. Replace or remove the file and run again.") from None
 
@@ -177,11 +189,21 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _central_square(image: Image.Image, size: int) -> Image.Image:
+def _to_square(image: Image.Image, size: int, resize: str) -> Image.Image:
     width, height = image.size
-    side = min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
-    return image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+    if resize == "crop":
+        side = min(width, height)
+        left, top = (width - side) / 2, (height - side) / 2
+        return image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+    if resize == "squash":
+        return image.resize((size, size), Image.Resampling.BILINEAR)
+    if resize != "pad":
+        raise _RefusedError(f"unknown resize mode {resize!r}; allowed: {', '.join(RESIZE_MODES)}")
+    scale = size / max(width, height)
+    inner = image.resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BILINEAR)
+    square = Image.new(image.mode, (size, size))  # black
+    square.paste(inner, ((size - inner.width) // 2, (size - inner.height) // 2))
+    return square
 
 
 def _upright(square: Image.Image, image: Image.Image) -> Image.Image:

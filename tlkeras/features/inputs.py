@@ -29,11 +29,11 @@ def read_inputs(examples: Examples, source: SourceModel) -> Rows:
         return ragged(tokenize(examples.store.texts, source.tokenizer, source.input_size), fill=source.pad_id)
     size = source.input_size
     if len(examples) * size * size * 3 < available_bytes() // 4:
-        return Rows(read_pixels(examples.store, size))
-    return Rows(_pixels_in_a_file(examples, size))
+        return Rows(read_pixels(examples.store, size, resize=source.resize))
+    return Rows(_pixels_in_a_file(examples, size, source.resize))
 
 
-def _pixels_in_a_file(examples: Examples, size: int) -> np.ndarray:
+def _pixels_in_a_file(examples: Examples, size: int, resize: str) -> np.ndarray:
     shape = (len(examples), size, size, 3)
     log.info(
         "%d pictures do not fit the memory: their pixels go to a temporary file of %.1f GB", shape[0], np.prod(shape) / 1e9
@@ -41,7 +41,7 @@ def _pixels_in_a_file(examples: Examples, size: int) -> np.ndarray:
     with tempfile.TemporaryFile() as stream:
         pixels = np.memmap(stream, dtype=np.uint8, mode="w+", shape=shape)
     start = 0
-    for batch in iterate_pixels(examples.store, size, batch_size=256):
+    for batch in iterate_pixels(examples.store, size, batch_size=256, resize=resize):
         pixels[start : start + len(batch)] = batch
         start += len(batch)
     return pixels

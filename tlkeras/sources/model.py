@@ -38,6 +38,7 @@ class SourceModel:
             to hidden states `(batch, length, channels)` and a boolean mask `(batch, length)`, derived inside from `pad_id`.
         blocks: The ordered blocks that the network is a chain of.
         input_size: Images: height and width in pixels. Texts: the longest sequence it accepts, in tokens.
+        resize: Images: how a picture becomes a square, one of `tlkeras.data.decode.RESIZE_MODES`; exports carry it.
         pretrained: False where the weights are random.
         tokenizer: Texts: a `tokenizers.Tokenizer` that adds the special tokens; no padding, no truncation set.
         pad_id: Texts: the id that means padding.
@@ -55,3 +56,4 @@ class SourceModel:
     pad_id: int = 0
     head: tuple[Any, Any] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    resize: str = "crop"

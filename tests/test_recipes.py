@@ -148,7 +148,7 @@ def test_real_weights_classify_the_sample_pictures_far_better_than_no_transfer(p
 @pytest.mark.timeout(900)
 def test_real_weights_classify_the_sample_texts_better_than_tf_idf(reviews):
     _, metrics = reviews
-    assert metrics["test"]["accuracy"]["value"] - metrics["nulls"]["tf-idf + logistic regression"]["value"] >= 0.05
+    assert metrics["test"]["accuracy"]["value"] - metrics["nulls"]["tf-idf + linear model"]["value"] >= 0.05
 
 
 def test_a_real_run_leaves_the_documented_folder(pictures, reviews):

@@ -26,12 +26,20 @@ class Config:
     """What the last phase trains instead: `head`, `top:2`, block names, a pattern, or `all`."""
     image_size: int | None = None
     """Side of the square picture in pixels; the source's own size if not given."""
+    resize: Literal["crop", "pad", "squash"] = "crop"
+    """How a picture becomes a square: its centre, the whole with black bars, or stretched."""
     epochs: int = 12
     """Passes over the training pictures, over all phases; early stopping may end a phase sooner."""
     batch_size: int = 32
     """Pictures in a training step."""
     learning_rate: float = 1e-3
     """Peak learning rate of the head; lower blocks get a tenth."""
+    augment: Literal["none", "light", "standard", "strong"] = "none"
+    """How much training pictures are varied; the run folder shows it."""
+    flip: bool = False
+    """Mirror half of the varied pictures; leave it off where left and right differ (text, arrows, hands)."""
+    balance: Literal["auto", "none", "weights", "sampling", "focal"] = "auto"
+    """What is done about rare classes; `auto` weights classes where one is three times as frequent as another."""
     seed: int = 0
     """Seed of the split, the head's initial weights, dropout and the order of the pictures."""
     output: str | None = None
@@ -55,16 +63,29 @@ def run(config: Config) -> "tl.Run":
     tl.save_splits(splits, run.path / "splits.csv")
 
     # 3. Take a source model and put a new head on it
-    source = tl.load_image_source(config.source, image_size=config.image_size)
+    source = tl.load_image_source(config.source, image_size=config.image_size, resize=config.resize)
     model = tl.build_model(source, splits, seed=config.seed)
 
     # 4. Choose what is trained when
     phases = tl.plan_phases(
-        config.strategy, trainable=config.trainable, epochs=config.epochs, learning_rate=config.learning_rate
+        config.strategy,
+        trainable=config.trainable,
+        epochs=config.epochs,
+        learning_rate=config.learning_rate,
+        augment=config.augment,
     )
 
     # 5. Train: the frozen part runs once, Keras trains what lies above it
-    tl.fit(model, splits, phases, batch_size=config.batch_size, seed=config.seed, run=run)
+    tl.fit(
+        model,
+        splits,
+        phases,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        balance=config.balance,
+        flip=config.flip,
+        run=run,
+    )
 
     # 6. Evaluate on the test pictures, beside what no transfer would have given
     evaluation = tl.evaluate(model, splits, seed=config.seed)

@@ -36,6 +36,10 @@ class Config:
     """Texts in a training step."""
     learning_rate: float = 1e-3
     """Peak learning rate of the head; lower blocks get a tenth."""
+    augment: Literal["none", "light", "standard", "strong"] = "none"
+    """How many tokens are masked in training: none, 5, 10 or 15 %."""
+    balance: Literal["auto", "none", "weights", "sampling", "focal"] = "auto"
+    """What is done about rare classes; `auto` weights classes where one is three times as frequent as another."""
     seed: int = 0
     """Seed of the split, the head's initial weights, dropout and the order of the texts."""
     output: str | None = None
@@ -64,11 +68,23 @@ def run(config: Config) -> "tl.Run":
 
     # 4. Choose what is trained when
     phases = tl.plan_phases(
-        config.strategy, trainable=config.trainable, epochs=config.epochs, learning_rate=config.learning_rate
+        config.strategy,
+        trainable=config.trainable,
+        epochs=config.epochs,
+        learning_rate=config.learning_rate,
+        augment=config.augment,
     )
 
     # 5. Train: the frozen part runs once, Keras trains what lies above it
-    tl.fit(model, splits, phases, batch_size=config.batch_size, seed=config.seed, run=run)
+    tl.fit(
+        model,
+        splits,
+        phases,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        balance=config.balance,
+        run=run,
+    )
 
     # 6. Evaluate on the test texts, beside what no transfer would have given
     evaluation = tl.evaluate(model, splits, seed=config.seed)

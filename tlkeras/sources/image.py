@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tlkeras.data.decode import RESIZE_MODES
 from tlkeras.errors import unknown
 from tlkeras.sources import networks
 from tlkeras.sources.blocks import chain, with_random_weights
@@ -212,13 +213,16 @@ IMAGE_SOURCES: Mapping[str, ImageSource] = {
 }
 
 
-def load_image_source(name: str, *, image_size: int | None = None, pretrained: bool = True, seed: int = 0) -> SourceModel:
+def load_image_source(
+    name: str, *, image_size: int | None = None, resize: str = "crop", pretrained: bool = True, seed: int = 0
+) -> SourceModel:
     """Load a network that turns raw pixels into a feature map.
 
     Args:
         name: A key of `IMAGE_SOURCES`; `tlkeras sources` lists them.
         image_size: Height and width in pixels, from 32 to 2,048; the source's own if not given. MobileNetV2's is rounded up
             to the next `32 k + 1`, where its weights are exact.
+        resize: How a picture becomes a square, one of `RESIZE_MODES`; kept with the model and its exports.
         pretrained: False for the same architecture with random weights; nothing is downloaded then.
         seed: Of the random weights.
 
@@ -232,6 +236,8 @@ def load_image_source(name: str, *, image_size: int | None = None, pretrained: b
     """
     if name not in IMAGE_SOURCES:
         raise unknown("image source model", name, IMAGE_SOURCES, see="tlkeras sources")
+    if resize not in RESIZE_MODES:
+        raise unknown("resize mode", resize, RESIZE_MODES, see=", ".join(RESIZE_MODES))
     row = IMAGE_SOURCES[name]
     size = _check_size(row.image_size if image_size is None else image_size, row.step, name)
     has_weights = row.facts.get("weights") != "random"
@@ -246,6 +252,7 @@ def load_image_source(name: str, *, image_size: int | None = None, pretrained: b
         pretrained=pretrained and has_weights,
         head=head,
         facts={"weights": row.package, **row.facts},
+        resize=resize,
     )
     return source if source.pretrained else with_random_weights(source, seed=seed)
 

@@ -71,9 +71,29 @@ def test_train_can_be_the_name_of_a_class(tmp_path):
 def test_other_folders_beside_parts_are_noted(tmp_path):
     for place, name in enumerate(("train", "test")):
         fill(tmp_path / name, {"cat": 5, "dog": 5}, start=100 * place)
-    fill(tmp_path / "unlabelled", {"x": 1}, start=300)
+    fill(tmp_path / "old", {"x": 1}, start=300)
     splits = load_image_folder(tmp_path, seed=0)
-    assert splits.classes == ("cat", "dog") and "'unlabelled'" in splits.notes[0]
+    assert splits.classes == ("cat", "dog") and "'old'" in splits.notes[0]
+
+
+@pytest.mark.parametrize("place", ["unlabelled", "train/unsup", "Unlabeled/inner"])
+def test_a_folder_without_labels_is_a_pool(tmp_path, place):
+    for number, name in enumerate(("train", "test")):
+        fill(tmp_path / name, {"cat": 5, "dog": 5}, start=100 * number)
+    plain = load_image_folder(tmp_path, seed=0)
+    for shade in range(300, 303):
+        picture(tmp_path / place / f"{shade}.png", shade)
+    (tmp_path / place / "bad.png").write_bytes(b"")
+    splits = load_image_folder(tmp_path, seed=0)
+    assert splits.classes == ("cat", "dog") and sizes(splits) == sizes(plain) and plain.unlabelled is None
+    assert splits.unlabelled is not None and splits.unlabelled.ids.tolist() == [f"{place}/{n}.png" for n in range(300, 303)]
+    assert len(splits.unlabelled.targets) == 3 and splits.unlabelled.store.where(0).endswith("300.png")
+    assert [Path(skipped.where).name for skipped in splits.skipped] == ["bad.png"]
+    assert splits.fingerprint != plain.fingerprint
+
+
+def test_class_folders_are_ordered_by_their_numbers(tmp_path):
+    assert load_image_folder(fill(tmp_path, {"10": 3, "9": 3, "1": 3}), seed=0).classes == ("1", "9", "10")
 
 
 def test_nested_folders_belong_to_their_class_and_clutter_is_ignored(tmp_path):

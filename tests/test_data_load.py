@@ -53,8 +53,12 @@ def test_texts_given_as_pictures_name_the_text_recipe(tmp_path):
     path = table(tmp_path / "a.csv")
     with pytest.raises(DataError, match=r"run text_classification --data .*a\.csv"):
         load_images(path)
-    with pytest.raises(DataError, match=r"holds texts, no pictures.*text_classification"):
+    with pytest.raises(DataError, match=r"holds the paths of pictures.*text_classification --data .*a\.csv"):
         load_images(tmp_path)
+    (tmp_path / "texts" / "a").mkdir(parents=True)
+    (tmp_path / "texts" / "a" / "1.txt").write_text("x")
+    with pytest.raises(DataError, match=r"holds texts, no pictures.*text_classification"):
+        load_images(tmp_path / "texts")
 
 
 def test_pictures_given_as_texts_name_the_picture_recipe(tmp_path):
@@ -67,21 +71,27 @@ def test_pictures_given_as_texts_name_the_picture_recipe(tmp_path):
 @pytest.mark.parametrize("load", [load_images, load_texts])
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("gone", "does not exist"), ("https://example.org/a.zip", "Download it first"), ("a.zip", "archive. Unpack it")],
+    [
+        ("gone", "does not exist"),
+        ("https://example.org/a.zip", "Download it first"),
+        ("a.zip", "damaged.*Copy it"),
+        ("a.7z", "Unpack it"),
+    ],
 )
 def test_what_is_neither_folder_nor_table_is_explained(tmp_path, load, name, message):
     (tmp_path / "a.zip").write_bytes(b"PK")
+    (tmp_path / "a.7z").write_bytes(b"7z")
     with pytest.raises(DataError, match=message):
         load(name if "://" in name else tmp_path / name)
 
 
 def test_one_picture_is_no_data_set(tmp_path):
-    with pytest.raises(DataError, match=r"is one picture. Expected a folder"):
+    with pytest.raises(DataError, match=r"is one picture\. Expected a folder"):
         load_images(pictures(tmp_path) / "cat" / "0.png")
 
 
 def test_a_folder_with_tables_asks_for_one(tmp_path):
     table(tmp_path / "a.csv")
     table(tmp_path / "b.csv")
-    with pytest.raises(DataError, match=r"Name one: 'a\.csv', 'b\.csv'"):
+    with pytest.raises(DataError, match=r"Name one if it is meant: 'a\.csv', 'b\.csv'"):
         load_texts(tmp_path)

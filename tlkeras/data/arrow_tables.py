@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlkeras.data import encoded
 from tlkeras.data.encoded import EncodedColumn
 from tlkeras.data.image_files import sniff_format
 from tlkeras.data.table import Table, as_cell, number_cells
@@ -15,9 +16,6 @@ from tlkeras.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow
-
-MEMORY_LIMIT = 2 * 2**30
-"""The most bytes of pictures that are kept in memory where their file cannot be read row by row."""
 
 
 def read_arrow(path: Path, features: Mapping[str, Any] | None = None) -> Table:
@@ -51,10 +49,11 @@ def _read_parquet(path: Path) -> "pyarrow.Table":
 
     with pyarrow.parquet.ParquetFile(path) as file:
         size = sum(file.metadata.row_group(group).total_byte_size for group in range(file.metadata.num_row_groups))
-        if size > MEMORY_LIMIT:
+        if size > encoded.MEMORY_LIMIT:
             raise DataError(
-                f"{str(path)!r} unpacks to {size:,} bytes; the limit is {MEMORY_LIMIT:,}, because Parquet cannot be read row "
-                "by row. Split it, or save it as Arrow (`datasets.Dataset.from_parquet(...).save_to_disk(FOLDER)`), which can."
+                f"{str(path)!r} unpacks to {size:,} bytes; the limit is {encoded.MEMORY_LIMIT:,}, because Parquet cannot be "
+                "read row by row. Split it, or save it as Arrow, which can: "
+                f"`datasets.Dataset.from_parquet({str(path)!r}).save_to_disk(FOLDER)`."
             )
         return file.read()
 

@@ -22,6 +22,7 @@ _LABEL_NAMES = (
 )
 _SPLIT_NAMES = ("split", "part", "set", "subset", "partition", "fold")
 _GROUP_NAMES = ("group", "groups", "group_id")
+_RECIPES = {"text": "tlkeras run text_classification", "image": "tlkeras run image_classification"}
 _PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 
 
@@ -77,6 +78,8 @@ def choose_columns(table: Table, options: TableOptions, modality: str) -> Roles:
         DataError: A named column does not exist, or no column can be the inputs or the labels.
     """
     kind = "texts" if modality == "text" else "pictures"
+    if modality == "text" and table.pictures:
+        raise DataError(f"{table.origin!r} holds pictures. The recipe for it: {_RECIPES['image']} --data {table.origin}")
     if len(table.columns) + len(table.pictures) < 2:
         only = (*table.pictures, *table.columns)[0]
         raise DataError(
@@ -88,6 +91,11 @@ def choose_columns(table: Table, options: TableOptions, modality: str) -> Roles:
     time = _named(table, options.time)
     taken = [name for name in (split, group, time) if name]
     inputs = _several(table, options.inputs) or (_guess_input(table, [*taken, *_listed(options.labels)], modality),)
+    if modality == "text" and options.inputs is None and _share_of_pictures(table.column(inputs[0])) > 0.5:
+        raise DataError(
+            f"The column {inputs[0]!r} of {table.origin!r} holds the paths of pictures, not texts. The recipe for them: "
+            f"{_RECIPES['image']} --data {table.origin}. If they are texts all the same, name the column (text_column)."
+        )
     labels = _several(table, options.labels) or (_guess_label(table, [*taken, *inputs], options.target),)
     if set(inputs) & set(labels):
         raise DataError(f"The column {inputs[0]!r} of {table.origin!r} cannot hold both {kind} and labels. Name two columns.")
@@ -144,8 +152,7 @@ def _guess_image(table: Table, candidates: Sequence[str]) -> str:
     if named is None:
         raise DataError(
             f"No column of {table.origin!r} holds the paths of pictures. Its columns: {quoted(table.columns)}. Name it: "
-            "image_column (on the command line --image-column). For texts: tlkeras run text_classification "
-            f"--data {table.origin}"
+            f"image_column (on the command line --image-column). For texts: {_RECIPES['text']} --data {table.origin}"
         )
     return named
 

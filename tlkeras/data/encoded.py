@@ -8,6 +8,9 @@ from typing import overload
 
 import numpy as np
 
+MEMORY_LIMIT = 2 * 2**30
+"""The most bytes of pictures that are kept in memory where their file cannot be read row by row."""
+
 
 @dataclass(frozen=True)
 class EncodedColumn:

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from tlkeras.data.checks import FileCheck, inspect_pictures, picture_columns
-from tlkeras.data.examples import ClassTargets, Examples, ImageFiles, Skipped, Splits
+from tlkeras.data.examples import ClassTargets, Examples, ImageFiles, NoTargets, Skipped, Splits
 from tlkeras.data.layout import Found, require_same_classes, scan_folder
 from tlkeras.data.splits import complete_splits
+from tlkeras.data.table_splits import with_pool
 
 IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".mpo")
@@ -40,7 +41,9 @@ def load_image_folder(root: str | Path, *, seed: int = 0) -> Splits:
                 skipped.append(Skipped(found.path, _reason(found.path, check.reason)))
     classes = require_same_classes(layout, usable, "pictures")
     parts = {name: _examples(files, inspected[name], classes) for name, files in usable.items()}
-    return complete_splits(parts, classes, seed=seed, notes=layout.notes, skipped=skipped)
+    pool = _pool(layout.pool, skipped)
+    splits = complete_splits(parts, classes, seed=seed, notes=layout.notes, skipped=skipped)
+    return with_pool(splits, pool) if len(pool) else splits
 
 
 def _examples(files: tuple[Found, ...], checks: list[FileCheck], classes: tuple[str, ...]) -> Examples:
@@ -50,6 +53,21 @@ def _examples(files: tuple[Found, ...], checks: list[FileCheck], classes: tuple[
         store=ImageFiles(tuple(found.path for found in files)),
         targets=ClassTargets(np.array([index[found.class_name] for found in files], np.int32)),
         metadata=picture_columns(checks),
+    )
+
+
+def _pool(files: tuple[Found, ...], skipped: list[Skipped]) -> Examples:
+    """Return the files without labels that can be read, and note the others."""
+    checks = inspect_pictures([found.path for found in files])
+    for found, check in zip(files, checks, strict=True):
+        if check.reason is not None:
+            skipped.append(Skipped(found.path, _reason(found.path, check.reason)))
+    kept = [(found, check) for found, check in zip(files, checks, strict=True) if check.reason is None]
+    return Examples(
+        ids=np.array([found.id for found, _ in kept], dtype=str),
+        store=ImageFiles(tuple(found.path for found, _ in kept)),
+        targets=NoTargets(len(kept)),
+        metadata=picture_columns([check for _, check in kept]),
     )
 
 

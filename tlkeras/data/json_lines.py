@@ -23,8 +23,8 @@ def read_json_lines(path: Path, *, encoding: str | None = None) -> Table:
         for number, line, last in _lines(path, text_encoding(encoding)):
             if number == 1 and line.lstrip().startswith("["):
                 raise DataError(
-                    f"{str(path)!r} holds a JSON array. Expected JSONL: one object on each line. Convert it with: "
-                    f'python -c "import json, sys; [print(json.dumps(one)) for one in json.load(sys.stdin)]" < {path} > new.jsonl'
+                    f"{str(path)!r} holds a JSON array. Expected JSONL: one object on each line. With pandas: "
+                    f"pandas.read_json({str(path)!r}).to_json('new.jsonl', orient='records', lines=True)"
                 )
             try:
                 cells = _read_object(line)

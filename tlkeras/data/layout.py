@@ -38,10 +38,17 @@ class Layout:
     class_folders: Mapping[str, tuple[str, ...]]
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
+    pool: tuple[Found, ...] = ()
+    """Files without labels: those of folders named `unlabelled` or `unsup`; their class is `""`."""
+
+
+def is_clutter(name: str) -> bool:
+    """Say whether a file or folder is hidden or the leaving of an operating system, which is never data."""
+    return name.startswith(".") or name.casefold() in _CLUTTER
 
 
 def scan_folder(root: Path) -> Layout:
-    """Find the files of `root/<part>/<class>/…` or `root/<class>/…`.
+    """Find the files of `root/<part>/<class>/…` or `root/<class>/…`; `unlabelled` beside parts or classes is a pool.
 
     Hidden files and the leavings of macOS and Windows are ignored. Links to folders are not followed, links to files only
     inside the root.
@@ -55,6 +62,8 @@ def scan_folder(root: Path) -> Layout:
         raise DataError(f"{str(root)!r} is a file. Expected a folder that holds a folder for each class.")
     skipped: list[Skipped] = []
     folders, loose = _list(root, root, skipped)
+    pool = [folder for folder in folders if _is_pool(folder)]
+    folders = [folder for folder in folders if folder not in pool]
     if not folders:
         raise DataError(_no_class_folders(root, loose))
     parts = _find_parts(root, folders)
@@ -69,6 +78,8 @@ def scan_folder(root: Path) -> Layout:
     files, class_folders = {}, {}
     for name, folder in parts.items():
         classes, stray = _list(folder, root, []) if folder != root else (folders, [])
+        pool += [one for one in classes if _is_pool(one)] if folder != root else []
+        classes = [one for one in classes if not _is_pool(one)]
         if not classes:
             raise DataError(_no_class_folders(folder, stray))
         skipped += [Skipped(str(path), "it lies beside the class folders") for path in stray]
@@ -78,7 +89,10 @@ def scan_folder(root: Path) -> Layout:
             for one in classes
             for path in _walk(one, root, skipped)
         )
-    return Layout(root, files, class_folders, tuple(skipped), tuple(notes))
+    bare = tuple(
+        Found(str(path), path.relative_to(root).as_posix(), "") for folder in pool for path in _walk(folder, root, skipped)
+    )
+    return Layout(root, files, class_folders, tuple(skipped), tuple(notes), bare)
 
 
 def require_same_classes(layout: Layout, usable: Mapping[str, tuple[Found, ...]], kind: str) -> tuple[str, ...]:
@@ -120,6 +134,10 @@ def require_same_classes(layout: Layout, usable: Mapping[str, tuple[Found, ...]]
     return require_classes(everywhere, repr(str(layout.root)))
 
 
+def _is_pool(folder: Path) -> bool:
+    return PART_NAMES.get(folder.name.casefold()) == "unlabelled"
+
+
 def _find_parts(root: Path, folders: list[Path]) -> dict[str, Path]:
     """Return the folders that are parts; none if `train` and the like are class names here (vehicles: bus, car, train)."""
     parts: dict[str, Path] = {}
@@ -152,7 +170,7 @@ def _list(folder: Path, root: Path, skipped: list[Skipped]) -> tuple[list[Path],
     inside = root.resolve()
     for entry in entries:
         path = folder / entry.name
-        if entry.name.startswith(".") or entry.name.casefold() in _CLUTTER:
+        if is_clutter(entry.name):
             continue
         if entry.is_symlink() and entry.is_dir():
             skipped.append(Skipped(str(path), "a link to a folder, which is not followed"))

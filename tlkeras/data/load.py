@@ -1,98 +1,181 @@
-"""Data by name: the embedded sample, a folder, or a table; what was found is logged."""
+"""Data by name: read, whatever it is, into splits; what was found is logged."""
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from tlkeras.data.archives import ARCHIVE_SUFFIXES, unpack
+from tlkeras.data.catalogues import read_tfds
 from tlkeras.data.columns import TableOptions
 from tlkeras.data.examples import Splits
 from tlkeras.data.folders import IMAGE_SUFFIXES, load_image_folder
-from tlkeras.data.samples import is_sample, load_image_sample, load_text_sample
+from tlkeras.data.image_tables import images_from_table
+from tlkeras.data.location import Location, locate, look_into
+from tlkeras.data.samples import load_image_sample, load_text_sample
+from tlkeras.data.saved_datasets import read_saved_dataset
 from tlkeras.data.splits import PARTS
-from tlkeras.data.table_files import TABLE_SUFFIXES, parse_table
+from tlkeras.data.table import Table
+from tlkeras.data.table_files import TABLE_KINDS, TABLE_SUFFIXES, parse_table
+from tlkeras.data.table_folders import read_picture_metadata, read_tables_by_part
 from tlkeras.data.tables import load_text_folder, texts_from_table
+from tlkeras.data.targets import MultiLabelTargets, ValueTargets
 from tlkeras.errors import DataError
 
 _LOGGER = logging.getLogger("tlkeras")
 _TEXT_SUFFIXES = TABLE_SUFFIXES | {".txt"}
-_ARCHIVES = frozenset((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"))
 
 
-def load_images(data: str | Path, *, seed: int = 0) -> Splits:
-    """Return pictures and their classes, and log what was found.
+def load_images(
+    data: str | Path,
+    *,
+    image_column: str | None = None,
+    label_column: str | Sequence[str] | None = None,
+    split_column: str | None = None,
+    group_column: str | None = None,
+    time_column: str | None = None,
+    target: str | None = None,
+    label_separator: str | None = None,
+    encoding: str | None = None,
+    seed: int = 0,
+) -> Splits:
+    """Return pictures and what is to be predicted, and log what was found.
 
     Args:
-        data: `"sample"`, `"sample:N"`, or a folder: `root/{train,val,test}/<class>/…` or `root/<class>/…`.
+        data: A folder, a table, an archive, a catalogue or the sample; the grammar is in `tlkeras.data.location`.
+        image_column: Of a table: the column of paths to pictures, or of pictures; guessed and shown if not given, as are:
+        label_column: The column of labels; several columns (`a,b`) of 0 and 1 are labels of their own.
+        split_column: The column that says train, val, test or unlabelled.
+        group_column: The column whose equal values stay on one side of a split.
+        time_column: The column by which a split puts the newest last. Not guessed.
+        target: `"class"` (one of several), `"labels"` (any number of them) or `"value"` (a number); if not given, lists and
+            several label columns are labels, anything else is a class.
+        label_separator: What separates several labels in a cell; found if not given.
+        encoding: The encoding of a CSV, TSV or JSONL file; UTF-8 if not given.
         seed: Seed of the split, where one has to be made.
 
     Raises:
-        DataError: The folder is missing or cannot be used; the message says why and what to do.
+        DataError: The data is missing or cannot be used; the message names the file or row, and says why and what to do.
     """
-    if is_sample(str(data)):
-        return _report(load_image_sample(str(data), seed=seed))
-    path = _existing(data)
-    if path.is_file():
-        raise DataError(_wrong_file(path, "a folder with a folder of pictures for each class"))
-    try:
-        return _report(load_image_folder(path, seed=seed))
-    except DataError:
-        if _holds_only(path, _TEXT_SUFFIXES, IMAGE_SUFFIXES):
-            raise DataError(_other_recipe(path, "texts, no pictures", "text_classification")) from None
-        raise
+    columns = (image_column, label_column, split_column, group_column, time_column)
+    return _report(_load(data, "image", TableOptions(*columns, target, label_separator, encoding), seed))
 
 
-def load_texts(data: str | Path, *, text_column: str | None = None, label_column: str | None = None, seed: int = 0) -> Splits:
-    """Return texts and their classes, and log what was found.
+def load_texts(
+    data: str | Path,
+    *,
+    text_column: str | Sequence[str] | None = None,
+    label_column: str | Sequence[str] | None = None,
+    split_column: str | None = None,
+    group_column: str | None = None,
+    time_column: str | None = None,
+    target: str | None = None,
+    label_separator: str | None = None,
+    encoding: str | None = None,
+    seed: int = 0,
+) -> Splits:
+    """Return texts and what is to be predicted, and log what was found.
 
     Args:
-        data: `"sample"`, `"sample:N"`, a table (CSV, TSV, JSONL, XLSX), or a folder: `root/<class>/*.txt`.
-        text_column: The column of the texts; guessed if not given.
-        label_column: The column of the labels; guessed if not given.
+        data: A table, a folder of `.txt` files for each class, an archive, a catalogue or the sample; see `load_images`.
+        text_column: The column of the texts; several ones (`title,body`) are joined. Guessed and shown if not given.
+        label_column: See `load_images`, as for all that follow.
+        split_column: The column of parts.
+        group_column: The column of groups.
+        time_column: The column of times.
+        target: What is to be predicted.
+        label_separator: What separates several labels in a cell.
+        encoding: The encoding of the file.
         seed: Seed of the split, where one has to be made.
 
     Raises:
-        DataError: The table is missing or cannot be used; the message names the row and what to do.
+        DataError: The data is missing or cannot be used; the message names the file or row, and says why and what to do.
     """
-    if is_sample(str(data)):
-        return _report(load_text_sample(str(data), seed=seed))
-    path = _existing(data)
-    if path.suffix.lower() in IMAGE_SUFFIXES | _ARCHIVES and path.is_file():
-        raise DataError(_wrong_file(path, f"a table ({', '.join(sorted(TABLE_SUFFIXES))})"))
-    if path.is_file():
-        options = TableOptions(inputs=text_column, labels=label_column)
-        return _report(texts_from_table(parse_table(path), options, seed=seed))
+    columns = (text_column, label_column, split_column, group_column, time_column)
+    return _report(_load(data, "text", TableOptions(*columns, target, label_separator, encoding), seed))
+
+
+def read_data_table(location: Location, options: TableOptions) -> Table:
+    """Read data of any kind that ends in a table.
+
+    Args:
+        location: Its place and kind, neither a sample nor class folders nor an archive.
+        options: What the user says about it.
+
+    Raises:
+        DataError: It cannot be read; the message says why and what to do.
+    """
+    readers: dict[str, Callable[[], Table]] = {
+        "tables": lambda: read_tables_by_part(location.path, encoding=options.encoding),
+        "imagefolder": lambda: read_picture_metadata(location.path, encoding=options.encoding),
+        "hf": lambda: read_saved_dataset(location.path),
+        "tfds": lambda: read_tfds(location.name),
+    }
+    if location.kind in readers:
+        return readers[location.kind]()
+    return parse_table(location.path, kind=location.kind, encoding=options.encoding)
+
+
+def _load(data: str | Path, modality: str, options: TableOptions, seed: int) -> Splits:
+    location = locate(data, modality)
+    inside = None
+    if location.kind == "archive":
+        inside = unpack(location.path)
+        location = look_into(inside, modality, enter=True)
+    if location.kind in ("sample", "folder"):
+        _refuse_options(location, options)
+    if location.kind == "sample":
+        return (load_image_sample if modality == "image" else load_text_sample)(location.name, seed=seed)
+    if location.kind == "folder":
+        return _load_folder(location.path, modality, seed)
+    if location.kind == "file":
+        raise DataError(_wrong_file(location.path, modality))
+    table = read_data_table(location, options)
+    if modality == "text":
+        return texts_from_table(table, options, seed=seed)
+    folder = location.path.parent if location.kind in TABLE_KINDS else location.path
+    return images_from_table(table, options, folder=folder, inside=inside, seed=seed)
+
+
+def _load_folder(folder: Path, modality: str, seed: int) -> Splits:
     try:
-        return _report(load_text_folder(path, seed=seed))
-    except DataError:
-        if _holds_only(path, IMAGE_SUFFIXES, _TEXT_SUFFIXES):
-            raise DataError(_other_recipe(path, "pictures, no texts", "image_classification")) from None
-        tables = [file.name for file in sorted(path.iterdir()) if file.suffix.lower() in TABLE_SUFFIXES]
+        return load_image_folder(folder, seed=seed) if modality == "image" else load_text_folder(folder, seed=seed)
+    except DataError as error:
+        if modality == "image" and _holds_only(folder, _TEXT_SUFFIXES, IMAGE_SUFFIXES):
+            raise DataError(_other_recipe(folder, "texts, no pictures", "text_classification")) from None
+        if modality == "text" and _holds_only(folder, IMAGE_SUFFIXES, _TEXT_SUFFIXES):
+            raise DataError(_other_recipe(folder, "pictures, no texts", "image_classification")) from None
+        tables = [file.name for file in sorted(folder.iterdir()) if file.suffix.lower() in TABLE_SUFFIXES]
         if tables:
-            raise DataError(f"{str(path)!r} is a folder with tables. Name one: {', '.join(map(repr, tables))}.") from None
+            listed = ", ".join(map(repr, tables[:10]))
+            raise DataError(f"{error} There are tables in {str(folder)!r}. Name one if it is meant: {listed}.") from None
         raise
 
 
-def _existing(data: str | Path) -> Path:
-    path = Path(data).expanduser()
-    if "://" in str(data):
-        raise DataError(f"{str(data)!r} is an address. Download it first and give the file or folder.")
-    if not path.exists():
-        raise DataError(f"{str(data)!r} does not exist (looked for {path.absolute()}). Check the path, or use 'sample'.")
-    return path
+def _refuse_options(location: Location, options: TableOptions) -> None:
+    given = [name for name in ("inputs", "labels", "split", "group", "time", "separator", "encoding") if getattr(options, name)]
+    if options.target not in (None, "class"):
+        given.append("target")
+    if given:
+        what = "the sample" if location.kind == "sample" else f"the class folders of {location.name!r}"
+        raise DataError(
+            f"Columns, targets and encodings are for tables; {what} have none. Received: {', '.join(given)}. Leave them out, "
+            "or give a table."
+        )
 
 
-def _wrong_file(path: Path, expected: str) -> str:
+def _wrong_file(path: Path, modality: str) -> str:
     suffix = path.suffix.lower()
-    if suffix in _ARCHIVES:
-        return f"{str(path)!r} is an archive. Unpack it and give what is in it: {expected}."
-    if suffix in TABLE_SUFFIXES:
-        return _other_recipe(path, "a table", "text_classification")
     if suffix in IMAGE_SUFFIXES:
         return (
-            f"{str(path)!r} is one picture. Expected {expected}; for pictures: tlkeras run image_classification --data FOLDER"
+            f"{str(path)!r} is one picture. Expected a folder with a folder of pictures for each class, or a table; for "
+            "pictures: tlkeras run image_classification --data FOLDER"
         )
-    return f"{str(path)!r} is a file. Expected {expected}."
+    expected = "a folder, a table or an archive" if modality == "image" else "a table, a folder or an archive"
+    return (
+        f"{str(path)!r} is a file of no known kind. Expected {expected} ({', '.join(sorted(TABLE_SUFFIXES))}; "
+        f"{', '.join(ARCHIVE_SUFFIXES)}). If it is one of them under another name, say so: --data csv:{path}"
+    )
 
 
 def _other_recipe(path: Path, what: str, recipe: str) -> str:
@@ -107,8 +190,7 @@ def _holds_only(folder: Path, wanted: frozenset[str], unwanted: frozenset[str]) 
 def _report(splits: Splits) -> Splits:
     kind = "pictures" if splits.modality == "image" else "texts"
     counts = ", ".join(f"{len(getattr(splits, name)):,} {name}" for name in PARTS)
-    classes = ", ".join(splits.classes[:10]) + (", …" if len(splits.classes) > 10 else "")
-    _LOGGER.info("Data: %s %s; %d classes: %s", counts, kind, len(splits.classes), _printable(classes))
+    _LOGGER.info("Data: %s %s; %s", counts, kind, _printable(_targets_in_words(splits)))
     for note in splits.notes:
         _LOGGER.info("%s", _printable(note))
     if splits.skipped:
@@ -117,6 +199,15 @@ def _report(splits: Splits) -> Splits:
         for skipped in splits.skipped[:3]:
             _LOGGER.warning("  %s: %s", _printable(skipped.where), _printable(skipped.reason))
     return splits
+
+
+def _targets_in_words(splits: Splits) -> str:
+    targets = splits.train.targets
+    if isinstance(targets, ValueTargets):
+        return f"values from {targets.values.min():g} to {targets.values.max():g}"
+    classes = ", ".join(splits.classes[:10]) + (", …" if len(splits.classes) > 10 else "")
+    kind = "labels, any number of them each" if isinstance(targets, MultiLabelTargets) else "classes"
+    return f"{len(splits.classes)} {kind}: {classes}"
 
 
 def _printable(text: Iterable[str]) -> str:

@@ -54,24 +54,26 @@ class Table:
         return [f"{names[file]}, row {number}" for file, number in zip(self.files, self.numbers, strict=True)]
 
 
-def merge_tables(origin: str, tables: Iterable[tuple[str, Table]], *, split: str = "split") -> Table:
-    """Return one table of several, with a column that says which part of the data each row belongs to.
+def merge_tables(origin: str, tables: Iterable[tuple[str, Table]]) -> Table:
+    """Return one table of several, with a column `split` that says which part of the data each row belongs to.
 
     Args:
         origin: The folder that holds them, for messages.
-        tables: Pairs of the part's name and its table; columns that one lacks are empty there.
-        split: The name of the column of parts; a column of this name in the tables gives way.
+        tables: Pairs of the part's name and its table; columns that one lacks are empty there. Where there is one part only,
+            the tables keep their own columns.
     """
     pairs = list(tables)
-    names = list(dict.fromkeys(name for _, table in pairs for name in table.columns if name != split))
+    one = len({part for part, _ in pairs}) == 1
+    names = list(dict.fromkeys(name for _, table in pairs for name in table.columns if one or name != "split"))
     rows: list[tuple[str, ...]] = []
     for part, table in pairs:
         places = [table.columns.index(name) if name in table.columns else -1 for name in names]
-        rows += [(*(row[place] if place >= 0 else "" for place in places), part) for row in table.rows]
+        end = () if one else (part,)
+        rows += [(*(row[place] if place >= 0 else "" for place in places), *end) for row in table.rows]
     pictures = list(dict.fromkeys(name for _, table in pairs for name in table.pictures))
     return Table(
         origin=origin,
-        columns=(*names, split),
+        columns=tuple(names) if one else (*names, "split"),
         rows=tuple(rows),
         numbers=tuple(number for _, table in pairs for number in table.numbers),
         skipped=tuple(skipped for _, table in pairs for skipped in table.skipped),

@@ -1,6 +1,5 @@
 """From the rows of a table to splits, whatever the inputs are: targets, parts, groups, times, and what cannot be used."""
 
-import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from tlkeras.data.columns import Roles, TableOptions
-from tlkeras.data.contents import content_digests
+from tlkeras.data.contents import pool_fingerprint
 from tlkeras.data.examples import Examples, Skipped, Splits, Store
 from tlkeras.data.labels import Labels, read_labels
 from tlkeras.data.layout import PART_NAMES
@@ -30,7 +29,7 @@ def splits_from_rows(
     store: Store,
     ids: Sequence[str],
     faults: Sequence[str],
-    digests: Sequence[str] | None = None,
+    metadata: Mapping[str, np.ndarray] | None = None,
     seed: int,
     notes: Sequence[str] = (),
 ) -> Splits:
@@ -43,7 +42,7 @@ def splits_from_rows(
         store: The inputs of all rows.
         ids: The identity of each row.
         faults: What is wrong with the input of each row, `""` for nothing.
-        digests: A digest of each input, where the store cannot tell copies by itself.
+        metadata: What is known of each input, by name (see `picture_columns`).
         seed: Seed of the split, where one has to be made.
         notes: What was decided before.
 
@@ -64,7 +63,8 @@ def splits_from_rows(
         raise DataError(
             f"The column {roles.split!r} of {table.origin!r} has no row with 'train'. Received: {', '.join(rows_of) or 'none'}."
         )
-    examples = Examples(np.array(ids), store, labels.targets, _metadata(table, roles, parts, digests))
+    columns = {**(metadata or {}), **_metadata(table, roles, parts)}
+    examples = Examples(np.array(ids), store, labels.targets, columns)
     given = {name: examples.take(rows) for name, rows in rows_of.items() if name in PARTS}
     splits = complete_splits(given, labels.classes, seed=seed, notes=decided, skipped=(*table.skipped, *skipped))
     return with_pool(splits, replace(examples, targets=NoTargets(len(ids))).take(rows_of[POOL])) if POOL in rows_of else splits
@@ -72,10 +72,8 @@ def splits_from_rows(
 
 def with_pool(splits: Splits, pool: Examples) -> Splits:
     """Return the splits with a pool of unlabelled examples, which counts in their fingerprint."""
-    digest = hashlib.sha256(splits.fingerprint.encode())
-    digest.update("\n".join(map(repr, zip(pool.ids.tolist(), content_digests(pool).tolist(), strict=True))).encode())
     note = f"{len(pool):,} examples without labels are kept as a pool; nothing is trained on them unless a method asks for it."
-    return replace(splits, unlabelled=pool, fingerprint=digest.hexdigest(), notes=(*splits.notes, note))
+    return replace(splits, unlabelled=pool, fingerprint=pool_fingerprint(splits.fingerprint, pool), notes=(*splits.notes, note))
 
 
 def _parts(table: Table, column: str | None) -> tuple[list[str], list[str]]:
@@ -110,10 +108,8 @@ def _deal_rows(
     return dict(rows_of), skipped
 
 
-def _metadata(table: Table, roles: Roles, parts: Sequence[str], digests: Sequence[str] | None) -> dict[str, np.ndarray]:
+def _metadata(table: Table, roles: Roles, parts: Sequence[str]) -> dict[str, np.ndarray]:
     metadata = {}
-    if digests is not None:
-        metadata["digest"] = np.array(digests)
     if roles.split:
         metadata["split"] = np.array(parts)
     if roles.group:

@@ -1,18 +1,19 @@
 """Texts and labels in tables (CSV, TSV, JSONL, XLSX) or in folders of `.txt` files."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tlkeras.data.columns import TableOptions, choose_columns
-from tlkeras.data.examples import ClassTargets, Examples, Skipped, Splits, Texts
-from tlkeras.data.layout import Found, require_same_classes, scan_folder
+from tlkeras.data.examples import ClassTargets, Examples, NoTargets, Skipped, Splits, Texts
+from tlkeras.data.layout import Found, Layout, require_same_classes, scan_folder
 from tlkeras.data.splits import complete_splits
 from tlkeras.data.table import Table
 from tlkeras.data.table_files import parse_table
-from tlkeras.data.table_splits import splits_from_rows
+from tlkeras.data.table_splits import splits_from_rows, with_pool
 
 if TYPE_CHECKING:
     import pandas
@@ -65,27 +66,34 @@ def load_text_folder(root: str | Path, *, seed: int = 0) -> Splits:
     """
     layout = scan_folder(Path(root))
     skipped = list(layout.skipped)
-    usable: dict[str, tuple[Found, ...]] = {}
     contents: dict[str, str] = {}
-    for name, files in layout.parts.items():
-        for found in files:
-            try:
-                contents[found.path] = _read_text(found.path)
-            except ValueError as error:
-                skipped.append(Skipped(found.path, str(error)))
-        usable[name] = tuple(found for found in files if found.path in contents)
+    for found in (*(found for files in layout.parts.values() for found in files), *layout.pool):
+        try:
+            contents[found.path] = read_text_file(found.path)
+        except ValueError as error:
+            skipped.append(Skipped(found.path, str(error)))
+    usable = {name: tuple(found for found in files if found.path in contents) for name, files in layout.parts.items()}
     classes = require_same_classes(layout, usable, "texts (.txt)")
-    parts = {}
-    for name, files in usable.items():
-        paths = tuple(found.path for found in files)
-        whole = np.full(len(files), -1, np.int64)
-        store = Texts(tuple(contents[path] for path in paths), whole, str(root), files=paths)
-        targets = ClassTargets(_indices([found.class_name for found in files], classes))
-        parts[name] = Examples(np.array([found.id for found in files]), store, targets)
-    return complete_splits(parts, classes, seed=seed, notes=layout.notes, skipped=skipped)
+    parts = {name: _examples(layout, files, contents, classes) for name, files in usable.items()}
+    pool = _examples(layout, tuple(found for found in layout.pool if found.path in contents), contents, ())
+    splits = complete_splits(parts, classes, seed=seed, notes=layout.notes, skipped=skipped)
+    return with_pool(splits, replace(pool, targets=NoTargets(len(pool)))) if len(pool) else splits
 
 
-def _read_text(path: str) -> str:
+def _examples(layout: Layout, files: tuple[Found, ...], contents: Mapping[str, str], classes: Sequence[str]) -> Examples:
+    paths = tuple(found.path for found in files)
+    whole = np.full(len(files), -1, np.int64)
+    store = Texts(tuple(contents[path] for path in paths), whole, str(layout.root), files=paths)
+    labels = ClassTargets(_indices([found.class_name for found in files], classes))
+    return Examples(np.array([found.id for found in files], dtype=str), store, labels)
+
+
+def read_text_file(path: str) -> str:
+    """Return the text of a `.txt` file in UTF-8, without blanks around it.
+
+    Raises:
+        ValueError: With a plain reason: another suffix, another encoding, empty, no permission.
+    """
     if Path(path).suffix.lower() != ".txt":
         raise ValueError(f"not a .txt file ({Path(path).suffix or 'no suffix'})")
     try:

@@ -17,12 +17,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 _MODULES = {
     "tlkeras.errors": ("DataError", "ParityError", "TlkerasError", "TrainingError", "WeightsError"),
     "tlkeras.runs": ("Run", "create_run", "finish_run"),
-    "tlkeras.data.examples": ("Examples", "ImageArrays", "ImageFiles", "Splits", "Texts"),
+    "tlkeras.data.examples": ("EncodedImages", "Examples", "ImageArrays", "ImageFiles", "Splits", "Texts"),
     "tlkeras.data.targets": ("ClassTargets", "MultiLabelTargets", "NoTargets", "ValueTargets"),
     "tlkeras.data.load": ("load_images", "load_texts"),
     "tlkeras.data.arrays": ("splits_from_arrays", "splits_from_dataset", "splits_from_texts"),
+    "tlkeras.data.frames": ("splits_from_frame",),
     "tlkeras.data.split_files": ("compare_splits", "load_splits", "save_splits"),
     "tlkeras.data.folds": ("fold_splits",),
+    "tlkeras.data.quarantine": ("apply_quarantine",),
     "tlkeras.sources.model": ("Block", "SourceModel"),
     "tlkeras.sources.image": ("load_image_source",),
     "tlkeras.sources.text": ("load_text_source",),
@@ -41,6 +43,9 @@ _MODULES = {
     "tlkeras.export.targets": ("export_model",),
     "tlkeras.export.verify": ("verify",),
     "tlkeras.export.predict": ("load_artifact",),
+    "tlkeras.report.check": ("CheckReport", "check_data"),
+    "tlkeras.report.check_files": ("save_check",),
+    "tlkeras.evaluation.label_errors": ("LabelErrors", "find_label_errors"),
 }
 _API = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = [*_API, "__version__"]
@@ -74,18 +79,23 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:  # what editors and type checkers see; `__getattr__` imports at run time
     from tlkeras.data.arrays import splits_from_arrays, splits_from_dataset, splits_from_texts
-    from tlkeras.data.examples import Examples, ImageArrays, ImageFiles, Splits, Texts
+    from tlkeras.data.examples import EncodedImages, Examples, ImageArrays, ImageFiles, Splits, Texts
     from tlkeras.data.folds import fold_splits
+    from tlkeras.data.frames import splits_from_frame
     from tlkeras.data.load import load_images, load_texts
+    from tlkeras.data.quarantine import apply_quarantine
     from tlkeras.data.split_files import compare_splits, load_splits, save_splits
     from tlkeras.data.targets import ClassTargets, MultiLabelTargets, NoTargets, ValueTargets
     from tlkeras.errors import DataError, ParityError, TlkerasError, TrainingError, WeightsError
     from tlkeras.evaluation.evaluate import evaluate, save_evaluation
+    from tlkeras.evaluation.label_errors import LabelErrors, find_label_errors
     from tlkeras.evaluation.metrics import Evaluation, Measure
     from tlkeras.export.artifact import Artifact, Parity
     from tlkeras.export.predict import load_artifact
     from tlkeras.export.targets import export_model
     from tlkeras.export.verify import verify
+    from tlkeras.report.check import CheckReport, check_data
+    from tlkeras.report.check_files import save_check
     from tlkeras.runs import Run, create_run, finish_run
     from tlkeras.sources.image import load_image_source
     from tlkeras.sources.model import Block, SourceModel

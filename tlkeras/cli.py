@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 import tlkeras
-from tlkeras.console import explain, hide_messages, print_table, show_messages, start_tensorflow, stoppable
+from tlkeras.console import explain, hide_messages, print_table, progress, show_messages, start_tensorflow, stoppable
 from tlkeras.errors import unknown
 from tlkeras.recipes import find_recipe, load_recipe, purpose, recipe_files
+from tlkeras.report.check_settings import CheckSettings
 
 if TYPE_CHECKING:
     from tlkeras.export.predict import Predictor
@@ -126,13 +127,13 @@ def predict(
         return
     predictions = scoring.predict_inputs(predictor, items)
     if output:
-        scoring.save_predictions(predictions, output)
+        scoring.save_predictions(predictions, predictor, output)
         print(f"Wrote {output}: {len(predictions)} rows")
     elif json:
         for prediction in predictions:
-            print(dumps(scoring.as_json(prediction, predictor.labels, top), ensure_ascii=False))
+            print(dumps(scoring.as_json(prediction, predictor, top), ensure_ascii=False))
     else:
-        print_table(("input", "label" if top == 1 else "labels"), list(scoring.as_rows(predictions, predictor.labels, top)))
+        print_table(scoring.as_header(predictor, top), list(scoring.as_rows(predictions, predictor, top)))
     if any(prediction.problem for prediction in predictions):
         sys.exit(1)
 
@@ -194,6 +195,32 @@ def _shapes(shape: "tuple[int | None, ...] | list[tuple[int | None, ...]]") -> s
     return " and ".join(map(str, shape)) if isinstance(shape, list) else str(shape)
 
 
+def check(
+    data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")],
+    /,
+    settings: Annotated[CheckSettings, tyro.conf.arg(name="")],
+) -> None:
+    """Read data once and say what is wrong with it, by file and row; changes nothing.
+
+    Writes check.html, check.json and, where examples can be set aside, quarantine.csv, which `run --quarantine` leaves out.
+
+    Args:
+        data: Folder, table or `sample`, as for `tlkeras run`.
+        settings: What to look at.
+    """
+    from tlkeras.report.check_command import check_and_save
+    from tlkeras.report.check_lines import check_lines
+
+    if settings.deep:
+        start_tensorflow()
+    with progress() as show:
+        report, folder = check_and_save(data, settings, on_progress=show)
+    for line in check_lines(report, folder):
+        print(line)
+    if not report.passed:
+        sys.exit(1)
+
+
 def doctor() -> None:
     """Say whether this machine and its packages are fit, and how to get what is missing."""
     from tlkeras.doctor import examine
@@ -213,6 +240,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": show,
     "copy": copy,
     "run": run,
+    "check": check,
     "predict": predict,
     "sources": sources,
     "blocks": blocks,

@@ -45,6 +45,13 @@ def rank_keys(names: Iterable[str], seed: int) -> np.ndarray:
     return _as_array(_digest(f"{seed}\0{name}".encode("utf-8", "surrogatepass")) for name in names)
 
 
+def pool_fingerprint(fingerprint: str, pool: Examples) -> str:
+    """Return the fingerprint of splits, a sha256 hex digest, with a pool of unlabelled examples counted in."""
+    digest = hashlib.sha256(fingerprint.encode())
+    digest.update("\n".join(map(repr, zip(pool.ids.tolist(), content_digests(pool).tolist(), strict=True))).encode())
+    return digest.hexdigest()
+
+
 def _digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 

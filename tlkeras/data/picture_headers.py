@@ -1,6 +1,7 @@
 """What a picture's header says: size, colours, depth, orientation, frames; nothing is decoded."""
 
 import io
+import re
 import struct
 from dataclasses import dataclass
 from importlib import import_module
@@ -8,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from tlkeras.data.decode import MAX_PIXELS
 from tlkeras.data.image_files import require_format
 
 # Pillow finds these plugins only by importing all of its forty formats.
@@ -53,6 +55,8 @@ def read_header(data: bytes) -> PictureHeader:
         if kind in _PLUGINS:
             import_module(_PLUGINS[kind])
         image = Image.open(io.BytesIO(data), formats=[kind])
+    except Image.DecompressionBombError as error:
+        raise ValueError(_bomb(kind, data, str(error))) from error
     except Exception as error:  # Pillow raises anything from SyntaxError to struct.error on damaged files
         raise ValueError(f"the {kind} file is damaged at its head") from error
     return PictureHeader(
@@ -65,6 +69,15 @@ def read_header(data: bytes) -> PictureHeader:
         animated=bool(getattr(image, "is_animated", False)),
         profile=_profile_name(image.info.get("icc_profile")),
     )
+
+
+def _bomb(kind: str, data: bytes, message: str) -> str:
+    """Say how large a picture is that Pillow refuses to open; it names the number of pixels."""
+    if kind == "PNG":
+        size = "{} x {}".format(*struct.unpack_from(">II", data, 16))
+    else:
+        size = next(iter(re.findall(r"\d+", message)), "too many")
+    return f"{size} pixels; the limit is {MAX_PIXELS:,}"
 
 
 def _heif_header(data: bytes) -> PictureHeader:

@@ -52,7 +52,7 @@ def save_splits(splits: Splits, path: str | Path) -> None:
     path = Path(path)
     write_file(path, lambda temporary: _write(splits, temporary))
     if splits.skipped:
-        lines = [json.dumps({"where": _cell(one.where), "reason": _cell(one.reason)}) for one in splits.skipped]
+        lines = [json.dumps({"where": as_listed(one.where), "reason": as_listed(one.reason)}) for one in splits.skipped]
         write_text(path.with_name("bad_inputs.jsonl"), "\n".join(lines) + "\n")
 
 
@@ -100,6 +100,20 @@ def compare_splits(splits: Splits, path: str | Path) -> SplitChange:
     known = before >= 0
     moved = int((known & (before != now)).sum())
     return SplitChange(int(known.sum()) - moved, moved, int((~known).sum()), _gone(listing, examples))
+
+
+def parts_in_file(path: str | Path, examples: Examples) -> list[str]:
+    """Return the part that a `splits.csv` gives each example, `""` where it lists none.
+
+    Raises:
+        DataError: The file cannot be read as one, or fits none of the examples.
+    """
+    return [PARTS[place] if place >= 0 else "" for place in _look_up(_read(path), examples).tolist()]
+
+
+def as_listed(value: object) -> str:
+    """Return a value as it stands in a list of examples: harmless in a spreadsheet, and UTF-8 whatever a file name holds."""
+    return safe_cell(value).encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True)
@@ -165,12 +179,7 @@ def _gone(listing: _Listing, examples: Examples) -> int:
 
 
 def _names(examples: Examples) -> list[str]:
-    return [_cell(identity) for identity in examples.ids.tolist()]
-
-
-def _cell(value: object) -> str:
-    """Return a value as it stands in the file: harmless, and in UTF-8 whatever a file name holds."""
-    return safe_cell(value).encode("utf-8", "backslashreplace").decode()
+    return [as_listed(identity) for identity in examples.ids.tolist()]
 
 
 def _write(splits: Splits, path: Path) -> None:
@@ -181,4 +190,4 @@ def _write(splits: Splits, path: Path) -> None:
             part: Examples = getattr(splits, name)
             columns = (part.ids.tolist(), part.targets.cells(splits.classes), content_digests(part).tolist())
             for row, (identity, label, digest) in enumerate(zip(*columns, strict=True)):
-                writer.writerow(map(_cell, (identity, name, label, part.store.where(row), digest)))
+                writer.writerow(map(as_listed, (identity, name, label, part.store.where(row), digest)))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tlkeras.data.contents import content_digests
+from tlkeras.data.contents import content_digests, pool_fingerprint
 from tlkeras.data.dealing import deal, deal_by_time
 from tlkeras.data.examples import ClassTargets, Examples, Skipped, Splits
 from tlkeras.data.units import Units, class_names, connect_alike, find_units
@@ -53,7 +53,7 @@ def split_examples(
     shares = " / ".join(f"{share:.0%}" for share in fractions)
     note = f"No parts were given: split {shares} into train / val / test, {how}, seed {seed}."
     by_time = "time" in examples.metadata
-    _require_every_class({"train": train} if by_time else dict(zip(PARTS, (train, val, test), strict=True)), classes)
+    require_every_class({"train": train} if by_time else dict(zip(PARTS, (train, val, test), strict=True)), classes)
     return make_splits(train, val, test, classes, (*notes, note, *_together(units)), skipped)
 
 
@@ -89,7 +89,7 @@ def complete_splits(
         given["val"] = given["train"].take(np.flatnonzero(taken == 1))
         given["train"] = given["train"].take(np.flatnonzero(taken == 0))
         decided.append(f"The validation part is {FRACTIONS[1]:.0%} of the training part, {how}, seed {seed}.")
-    _require_every_class(given, classes)
+    require_every_class(given, classes)
     return make_splits(given["train"], given["val"], given["test"], classes, decided, skipped)
 
 
@@ -115,7 +115,9 @@ def make_splits(
 def remake_splits(splits: Splits, parts: Mapping[str, Examples], notes: Iterable[str]) -> Splits:
     """Return the splits with other parts: their fingerprint computed anew, notes added, everything else as it was."""
     made = make_splits(parts["train"], parts["val"], parts["test"], splits.classes, (*splits.notes, *notes), splits.skipped)
-    return replace(splits, train=made.train, val=made.val, test=made.test, fingerprint=made.fingerprint, notes=made.notes)
+    pool = splits.unlabelled
+    fingerprint = made.fingerprint if pool is None else pool_fingerprint(made.fingerprint, pool)
+    return replace(made, fingerprint=fingerprint, unlabelled=pool)
 
 
 def _deal(examples: Examples, classes: Sequence[str], units: Units, shares: Sequence[float]) -> tuple[np.ndarray, str]:
@@ -159,7 +161,12 @@ def _refuse_straddling_groups(parts: Mapping[str, Examples]) -> None:
         )
 
 
-def _require_every_class(parts: Mapping[str, Examples], classes: Sequence[str]) -> None:
+def require_every_class(parts: Mapping[str, Examples], classes: Sequence[str]) -> None:
+    """Check that each part holds examples of each class.
+
+    Raises:
+        DataError: One does not; the message names the part and the classes.
+    """
     for name, part in parts.items():
         if not isinstance(part.targets, ClassTargets):
             continue

@@ -1,0 +1,1 @@
+"""Reports: what was found or measured, as pages that need nothing else."""

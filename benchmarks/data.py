@@ -1,0 +1,156 @@
+"""How fast pictures and texts become batches, beside what a user would take instead, on the same files in one run.
+
+    pip install simplejpeg
+    python benchmarks/data.py [--pictures 200] [--texts 20000] [--rows 1000000]
+
+Prints a table; each number is the median of three passes over files that are in the page cache.
+"""
+
+import argparse
+import os
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+from PIL import Image
+
+from tlkeras.data.examples import ImageFiles
+
+SIZE = 224
+
+
+def write_pictures(folder: Path, count: int, width: int, height: int) -> list[Path]:
+    """Write JPEGs with detail at all scales, quality 90, in two class folders."""
+    generator = np.random.default_rng(0)
+    paths = []
+    for index in range(count):
+        layers = [
+            np.asarray(Image.fromarray(generator.integers(0, 256, (side, side, 3), np.uint8)).resize((width, height)), np.float32)
+            for side in (3, 12, 50, 200)
+        ]
+        path = folder / ("ab"[index % 2]) / f"{index:04d}.jpg"
+        path.parent.mkdir(exist_ok=True, parents=True)
+        Image.fromarray(np.mean(layers, axis=0).astype(np.uint8)).save(path, quality=90)
+        paths.append(path)
+    return paths
+
+
+def rate(count: int, work: Callable[[], object]) -> float:
+    """Return examples per second, the median of three passes after one to warm up."""
+    seconds = []
+    for repeat in range(4):
+        started = time.perf_counter()
+        work()
+        if repeat:
+            seconds.append(time.perf_counter() - started)
+    return count / statistics.median(seconds)
+
+
+def with_tlkeras(paths: list[Path]) -> None:
+    """Read as training does."""
+    from tlkeras.data.decode import iterate_pixels
+
+    for _ in iterate_pixels(ImageFiles(tuple(map(str, paths))), SIZE, 32):
+        pass
+
+
+def with_keras(folder: Path) -> None:
+    """Read as the Keras guides do."""
+    import keras
+
+    data = keras.utils.image_dataset_from_directory(folder, image_size=(SIZE, SIZE), batch_size=32, shuffle=False, verbose=False)
+    for _ in data.prefetch(2):
+        pass
+
+
+def with_libjpeg_turbo(paths: list[Path]) -> None:
+    """Only decode, at the scale that leaves at least twice the size, in as many threads as there are cores."""
+    import simplejpeg
+
+    def decode(path: Path) -> None:
+        simplejpeg.decode_jpeg(path.read_bytes(), min_height=2 * SIZE, min_width=2 * SIZE, min_factor=1)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(decode, paths))
+
+
+def compare_pictures(count: int) -> None:
+    """Print pictures per second for several megapixels and for small ones."""
+    for width, height in ((4000, 3000), (1600, 1200), (500, 375)):
+        with tempfile.TemporaryDirectory() as name:
+            paths = write_pictures(Path(name), count, width, height)
+            ours = rate(count, lambda paths=paths: with_tlkeras(paths))
+            keras_rate = rate(count, lambda name=name: with_keras(Path(name)))
+            turbo = rate(count, lambda paths=paths: with_libjpeg_turbo(paths))
+        print(
+            f"{width} x {height}: tlkeras {ours:.0f}/s; image_dataset_from_directory {keras_rate:.0f}/s (x {ours / keras_rate:.1f}); "
+            f"libjpeg-turbo alone {turbo:.0f}/s ({ours / turbo:.0%})"
+        )
+
+
+def compare_texts(count: int) -> None:
+    """Print texts per second of the tokenizer against KerasHub's preprocessor in tf.data, 64 tokens."""
+    import keras_hub
+    import tensorflow as tf
+
+    from tlkeras.data.load import load_texts
+    from tlkeras.data.pipelines import tokenize
+    from tlkeras.sources.text import load_text_source
+
+    source = load_text_source("minilm_l6", sequence_length=64)
+    base = load_texts("sample").train.store.texts
+    texts = [base[index % len(base)] for index in range(count)]
+    vocabulary = sorted(source.tokenizer.get_vocab(), key=source.tokenizer.get_vocab().__getitem__)
+    tokenizer = keras_hub.tokenizers.BertTokenizer(vocabulary, lowercase=True)
+    preprocess = keras_hub.models.BertTextClassifierPreprocessor(tokenizer, sequence_length=64)
+
+    def with_keras_hub() -> None:
+        for _ in tf.data.Dataset.from_tensor_slices(texts).batch(32).map(preprocess, tf.data.AUTOTUNE).prefetch(2):
+            pass
+
+    ours = rate(count, lambda: tokenize(texts, source.tokenizer, 64))
+    theirs = rate(count, with_keras_hub)
+    print(f"texts: tlkeras {ours:.0f}/s; KerasHub's preprocessor in tf.data {theirs:.0f}/s (x {ours / theirs:.1f})")
+
+
+def measure_rows(count: int) -> None:
+    """Print seconds and memory to list and split as many rows of a table."""
+    from tlkeras.data.load import load_texts
+
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "rows.csv"
+        with path.open("w") as stream:
+            stream.write("text,label\n")
+            words = np.random.default_rng(0).integers(0, 50_000, (count, 8))
+            stream.writelines(f"{' '.join(f'w{word}' for word in row)},{row[0] % 7}\n" for row in words)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        started = time.perf_counter()
+        splits = load_texts(str(path))
+        seconds = time.perf_counter() - started
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+        found = len(splits.train) + len(splits.val) + len(splits.test)
+    print(f"{found:,} rows listed and split in {seconds:.1f} s, {grown / found:.0f} bytes of memory a row at the peak")
+
+
+def main() -> None:
+    """Run all comparisons."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--texts", type=int, default=20000)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    options = parser.parse_args()
+    measure_rows(options.rows)
+    compare_pictures(options.pictures)
+    compare_texts(options.texts)
+
+
+if __name__ == "__main__":
+    main()

@@ -25,7 +25,7 @@ class Config:
     trainable: str | None = None
     """What the last phase trains instead: `head`, `top:2`, block names, a pattern, or `all`."""
     image_size: int | None = None
-    """Side of the square picture in pixels; the source's own size if not given."""
+    """Side of the square picture in pixels; the source's own size if not given, less where the pictures are smaller."""
     resize: Literal["crop", "pad", "squash"] = "crop"
     """How a picture becomes a square: its centre, the whole with black bars, or stretched."""
     epochs: int = 12
@@ -63,7 +63,7 @@ def run(config: Config) -> "tl.Run":
     tl.save_splits(splits, run.path / "splits.csv")
 
     # 3. Take a source model and put a new head on it
-    source = tl.load_image_source(config.source, image_size=config.image_size, resize=config.resize)
+    source = tl.load_image_source(config.source, image_size=config.image_size, pictures=splits.train, resize=config.resize)
     model = tl.build_model(source, splits, seed=config.seed)
 
     # 4. Choose what is trained when

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tlkeras.data.decode import RESIZE_MODES
+from tlkeras.data.sizes import typical_side
 from tlkeras.errors import unknown
 from tlkeras.sources import networks
 from tlkeras.sources.blocks import chain, with_random_weights
@@ -17,6 +18,8 @@ from tlkeras.sources.packaged import EFFICIENTNET_LITE0, MOBILENET_V2, read_stat
 if TYPE_CHECKING:
     import keras
     import numpy as np
+
+    from tlkeras.data.examples import Examples
 
 _LOGGER = logging.getLogger("tlkeras")
 
@@ -214,7 +217,13 @@ IMAGE_SOURCES: Mapping[str, ImageSource] = {
 
 
 def load_image_source(
-    name: str, *, image_size: int | None = None, resize: str = "crop", pretrained: bool = True, seed: int = 0
+    name: str,
+    *,
+    image_size: int | None = None,
+    pictures: "Examples | None" = None,
+    resize: str = "crop",
+    pretrained: bool = True,
+    seed: int = 0,
 ) -> SourceModel:
     """Load a network that turns raw pixels into a feature map.
 
@@ -222,6 +231,8 @@ def load_image_source(
         name: A key of `IMAGE_SOURCES`; `tlkeras sources` lists them.
         image_size: Height and width in pixels, from 32 to 2,048; the source's own if not given. MobileNetV2's is rounded up
             to the next `32 k + 1`, where its weights are exact.
+        pictures: What it will see. Where these are smaller than its own size and no size is given, the smallest `32 k + 1` from
+            97 on that loses nothing of them is taken: larger ones cost time and show no more.
         resize: How a picture becomes a square, one of `RESIZE_MODES`; kept with the model and its exports.
         pretrained: False for the same architecture with random weights; nothing is downloaded then.
         seed: Of the random weights.
@@ -239,7 +250,9 @@ def load_image_source(
     if resize not in RESIZE_MODES:
         raise unknown("resize mode", resize, RESIZE_MODES, see=", ".join(RESIZE_MODES))
     row = IMAGE_SOURCES[name]
-    size = _check_size(row.image_size if image_size is None else image_size, row.step, name)
+    if image_size is None:
+        image_size = row.image_size if pictures is None else _size_for(pictures, row.image_size, name)
+    size = _check_size(image_size, row.step, name)
     has_weights = row.facts.get("weights") != "random"
     network, head = row.build(size, pretrained and has_weights)
     blocks = cut_into_blocks(network, names=row.blocks, prepare=row.scaling, input_name="image")
@@ -255,6 +268,17 @@ def load_image_source(
         resize=resize,
     )
     return source if source.pretrained else with_random_weights(source, seed=seed)
+
+
+def _size_for(pictures: "Examples", own: int, name: str) -> int:
+    side = typical_side(pictures.store)
+    size = max(97, -(-(side - 1) // 32) * 32 + 1)
+    if size >= own:
+        return own
+    _LOGGER.info(
+        "%s: image size %d instead of its own %d, because the pictures are %d pixels wide or high", name, size, own, side
+    )
+    return size
 
 
 def _check_size(size: int, step: int, name: str) -> int:

@@ -199,10 +199,14 @@ class Examples:
 
 @dataclass(frozen=True)
 class Skipped:
-    """One input that cannot be used: where it is and why."""
+    """One input that is not used: where it is and why.
+
+    `stray` is true of what is no example in the first place: a file of another kind, one beside the class folders, a link.
+    """
 
     where: str
     reason: str
+    stray: bool = False
 
 
 @dataclass(frozen=True)

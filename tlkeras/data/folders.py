@@ -16,7 +16,7 @@ IMAGE_SUFFIXES = frozenset(
 """Suffixes of pictures, for messages; what a file is, its first bytes say."""
 
 
-def load_image_folder(root: str | Path, *, seed: int = 0) -> Splits:
+def load_image_folder(root: str | Path, *, seed: int = 0, near_duplicates: bool = True) -> Splits:
     """Return the pictures of a folder; every one has been decoded once, so that training meets no unreadable file.
 
     Identities are paths relative to the root; the metadata columns are `digest` and `look`.
@@ -24,6 +24,7 @@ def load_image_folder(root: str | Path, *, seed: int = 0) -> Splits:
     Args:
         root: A folder with a folder for each class, or with `train`, `val`, `test` that hold such folders.
         seed: Seed of the split, where one has to be made.
+        near_duplicates: False lets near copies lie in two parts.
 
     Raises:
         DataError: See `scan_folder` and `require_same_classes`.
@@ -38,11 +39,11 @@ def load_image_folder(root: str | Path, *, seed: int = 0) -> Splits:
         inspected[name] = [check for check in checks if check.reason is None]
         for found, check in zip(files, checks, strict=True):
             if check.reason is not None:
-                skipped.append(Skipped(found.path, _reason(found.path, check.reason)))
+                skipped.append(_skipped(found.path, check.reason))
     classes = require_same_classes(layout, usable, "pictures")
     parts = {name: _examples(files, inspected[name], classes) for name, files in usable.items()}
     pool = _pool(layout.pool, skipped)
-    splits = complete_splits(parts, classes, seed=seed, notes=layout.notes, skipped=skipped)
+    splits = complete_splits(parts, classes, seed=seed, near_duplicates=near_duplicates, notes=layout.notes, skipped=skipped)
     return with_pool(splits, pool) if len(pool) else splits
 
 
@@ -61,7 +62,7 @@ def _pool(files: tuple[Found, ...], skipped: list[Skipped]) -> Examples:
     checks = inspect_pictures([found.path for found in files])
     for found, check in zip(files, checks, strict=True):
         if check.reason is not None:
-            skipped.append(Skipped(found.path, _reason(found.path, check.reason)))
+            skipped.append(_skipped(found.path, check.reason))
     kept = [(found, check) for found, check in zip(files, checks, strict=True) if check.reason is None]
     return Examples(
         ids=np.array([found.id for found, _ in kept], dtype=str),
@@ -71,8 +72,8 @@ def _pool(files: tuple[Found, ...], skipped: list[Skipped]) -> Examples:
     )
 
 
-def _reason(path: str, reason: str) -> str:
+def _skipped(path: str, reason: str) -> Skipped:
     suffix = Path(path).suffix.lower()
     if suffix in IMAGE_SUFFIXES or "not a picture" not in reason:
-        return reason
-    return f"not a picture ({suffix or 'no suffix'})"
+        return Skipped(path, reason)
+    return Skipped(path, f"not a picture ({suffix or 'no suffix'})", stray=True)

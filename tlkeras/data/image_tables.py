@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from tlkeras.data.checks import inspect_encoded, picture_columns
@@ -17,8 +17,35 @@ _SUFFIXES = ("", ".jpg", ".png", ".jpeg", ".JPG", ".webp", ".tif", ".tiff", ".bm
 _SAMPLE = 50
 
 
+@dataclass(frozen=True)
+class PictureRows:
+    """The pictures of a table, before any is read.
+
+    Attributes:
+        store: Where they lie.
+        ids: The identity of each row.
+        faults: What is wrong with the path of each row; `""` for nothing.
+        table: The table, with a column of parts if the paths say them.
+        roles: Its columns, likewise.
+        notes: What was decided on the way.
+    """
+
+    store: ImageFiles | EncodedImages
+    ids: tuple[str, ...]
+    faults: tuple[str, ...]
+    table: Table
+    roles: Roles
+    notes: tuple[str, ...] = ()
+
+
 def images_from_table(
-    table: Table, options: TableOptions | None = None, *, folder: Path, inside: Path | None = None, seed: int = 0
+    table: Table,
+    options: TableOptions | None = None,
+    *,
+    folder: Path,
+    inside: Path | None = None,
+    seed: int = 0,
+    near_duplicates: bool = True,
 ) -> Splits:
     """Return the pictures that a table names or holds as splits; every one has been decoded once.
 
@@ -32,29 +59,56 @@ def images_from_table(
             found and said.
         inside: A folder that no path may leave: what the table came from is not trusted.
         seed: Seed of the split, where one has to be made.
+        near_duplicates: False lets near copies lie in two parts.
 
     Raises:
         DataError: The table, its columns or its paths cannot be right; the message names the row and the way out.
     """
     options = options or TableOptions()
+    rows = locate_pictures(table, options, folder=folder, inside=inside)
+    store = rows.store
+    if isinstance(store, ImageFiles):
+        # What is wrong with its path is not looked at: one that leads out may be anything.
+        store = ImageFiles(tuple("" if fault else path for path, fault in zip(store.paths, rows.faults, strict=True)))
+    checks = inspect_encoded(store)
+    prefix = [f"{path}: " for path in rows.store.paths] if isinstance(rows.store, ImageFiles) else [""] * len(checks)
+    faults = [
+        fault or (f"{where}{check.reason}" if check.reason else "")
+        for where, fault, check in zip(prefix, rows.faults, checks, strict=True)
+    ]
+    return splits_from_rows(
+        rows.table,
+        rows.roles,
+        options,
+        store=rows.store,
+        ids=rows.ids,
+        faults=faults,
+        metadata=picture_columns(checks),
+        seed=seed,
+        near_duplicates=near_duplicates,
+        notes=rows.notes,
+    )
+
+
+def locate_pictures(table: Table, options: TableOptions, *, folder: Path, inside: Path | None = None) -> PictureRows:
+    """Find the pictures that a table names or holds; reads none of them.
+
+    Args:
+        table: The table.
+        options: What the user says about its columns.
+        folder: Where relative paths begin.
+        inside: A folder that no path may leave.
+
+    Raises:
+        DataError: The columns or all of the paths cannot be right.
+    """
     roles = choose_columns(table, options, "image")
     if len(roles.inputs) > 1:
         raise DataError(f"Pictures lie in one column. Received: {quoted(roles.inputs)}")
     column = roles.inputs[0]
     if column in table.pictures:
         where = tuple(table.where(row) for row in range(len(table.rows)))
-        store = EncodedImages(table.pictures[column], where)
-        checks = inspect_encoded(store)
-        return splits_from_rows(
-            table,
-            roles,
-            options,
-            store=store,
-            ids=table.ids(),
-            faults=[check.reason or "" for check in checks],
-            metadata=picture_columns(checks),
-            seed=seed,
-        )
+        return PictureRows(EncodedImages(table.pictures[column], where), tuple(table.ids()), ("",) * len(where), table, roles)
     cells, notes = _tidy(table, column)
     base, suffix = _find_pictures(folder, cells)
     if (base, suffix) != (folder, ""):
@@ -63,23 +117,7 @@ def images_from_table(
     paths = tuple(os.path.normpath(base / f"{cell}{suffix}") for cell in cells)
     faults = _path_faults(table, cells, paths, inside)
     table, roles = _with_parts(table, roles, cells, notes)
-    # What is wrong with its path is not looked at: one that leads out may be anything.
-    checks = inspect_encoded(ImageFiles(tuple("" if fault else path for path, fault in zip(paths, faults, strict=True))))
-    faults = [
-        fault or (f"{path}: {check.reason}" if check.reason else "")
-        for path, fault, check in zip(paths, faults, checks, strict=True)
-    ]
-    return splits_from_rows(
-        table,
-        roles,
-        options,
-        store=ImageFiles(paths),
-        ids=cells,
-        faults=faults,
-        metadata=picture_columns(checks),
-        seed=seed,
-        notes=notes,
-    )
+    return PictureRows(ImageFiles(paths), tuple(cells), tuple(faults), table, roles, tuple(notes))
 
 
 def _tidy(table: Table, column: str) -> tuple[list[str], list[str]]:

@@ -74,7 +74,7 @@ def scan_folder(root: Path) -> Layout:
             notes.append(f"Folders beside train, val and test were left out: {', '.join(map(repr, others))}.")
     else:
         parts = {"train": root}
-    skipped += [Skipped(str(path), "it lies beside the folders, not in a class folder") for path in loose]
+    skipped += [Skipped(str(path), "it lies beside the folders, not in a class folder", stray=True) for path in loose]
     files, class_folders = {}, {}
     for name, folder in parts.items():
         classes, stray = _list(folder, root, []) if folder != root else (folders, [])
@@ -82,7 +82,7 @@ def scan_folder(root: Path) -> Layout:
         classes = [one for one in classes if not _is_pool(one)]
         if not classes:
             raise DataError(_no_class_folders(folder, stray))
-        skipped += [Skipped(str(path), "it lies beside the class folders") for path in stray]
+        skipped += [Skipped(str(path), "it lies beside the class folders", stray=True) for path in stray]
         class_folders[name] = tuple(one.name for one in classes)
         files[name] = tuple(
             Found(str(path), path.relative_to(root).as_posix(), one.name)
@@ -173,15 +173,15 @@ def _list(folder: Path, root: Path, skipped: list[Skipped]) -> tuple[list[Path],
         if is_clutter(entry.name):
             continue
         if entry.is_symlink() and entry.is_dir():
-            skipped.append(Skipped(str(path), "a link to a folder, which is not followed"))
+            skipped.append(Skipped(str(path), "a link to a folder, which is not followed", stray=True))
         elif entry.is_symlink() and not path.resolve().is_relative_to(inside):
-            skipped.append(Skipped(str(path), "a link that leads out of the data folder"))
+            skipped.append(Skipped(str(path), "a link that leads out of the data folder", stray=True))
         elif entry.is_dir():
             folders.append(path)
         elif entry.is_file() or entry.is_symlink():  # a link to nothing is named when it is read
             files.append(path)
         else:
-            skipped.append(Skipped(str(path), "not a regular file"))
+            skipped.append(Skipped(str(path), "not a regular file", stray=True))
     return folders, files
 
 

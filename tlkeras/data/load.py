@@ -12,8 +12,10 @@ from tlkeras.data.examples import Splits
 from tlkeras.data.folders import IMAGE_SUFFIXES, load_image_folder
 from tlkeras.data.image_tables import images_from_table
 from tlkeras.data.location import Location, locate, look_into
+from tlkeras.data.quarantine import apply_quarantine, read_quarantine
 from tlkeras.data.samples import load_image_sample, load_text_sample
 from tlkeras.data.saved_datasets import read_saved_dataset
+from tlkeras.data.split_files import as_listed, load_splits
 from tlkeras.data.splits import PARTS
 from tlkeras.data.table import Table
 from tlkeras.data.table_files import TABLE_KINDS, TABLE_SUFFIXES, parse_table
@@ -23,6 +25,9 @@ from tlkeras.data.targets import MultiLabelTargets, ValueTargets
 from tlkeras.errors import DataError
 
 _LOGGER = logging.getLogger("tlkeras")
+MOST_BROKEN = 100
+"""So many examples that cannot be read are left out with a warning, or 1 % if that is more; beyond it, loading stops."""
+
 _TEXT_SUFFIXES = TABLE_SUFFIXES | {".txt"}
 
 
@@ -37,6 +42,9 @@ def load_images(
     target: str | None = None,
     label_separator: str | None = None,
     encoding: str | None = None,
+    splits: str | Path | None = None,
+    quarantine: str | Path | None = None,
+    near_duplicates: bool = True,
     seed: int = 0,
 ) -> Splits:
     """Return pictures and what is to be predicted, and log what was found.
@@ -52,13 +60,19 @@ def load_images(
             several label columns are labels, anything else is a class.
         label_separator: What separates several labels in a cell; found if not given.
         encoding: The encoding of a CSV, TSV or JSONL file; UTF-8 if not given.
+        splits: A `splits.csv` to be followed, as `save_splits` writes it.
+        quarantine: A list of examples to leave out, as `tlkeras check` writes it.
+        near_duplicates: False lets near copies lie in two parts; exact copies never do.
         seed: Seed of the split, where one has to be made.
 
     Raises:
         DataError: The data is missing or cannot be used; the message names the file or row, and says why and what to do.
     """
     columns = (image_column, label_column, split_column, group_column, time_column)
-    return _report(_load(data, "image", TableOptions(*columns, target, label_separator, encoding), seed))
+    options = TableOptions(*columns, target, label_separator, encoding)
+    return _report(
+        _arrange(_load(data, "image", options, seed, near_duplicates), splits, quarantine, seed, near_duplicates), data
+    )
 
 
 def load_texts(
@@ -72,6 +86,9 @@ def load_texts(
     target: str | None = None,
     label_separator: str | None = None,
     encoding: str | None = None,
+    splits: str | Path | None = None,
+    quarantine: str | Path | None = None,
+    near_duplicates: bool = True,
     seed: int = 0,
 ) -> Splits:
     """Return texts and what is to be predicted, and log what was found.
@@ -86,13 +103,19 @@ def load_texts(
         target: What is to be predicted.
         label_separator: What separates several labels in a cell.
         encoding: The encoding of the file.
+        splits: A `splits.csv` to be followed.
+        quarantine: A list of examples to leave out.
+        near_duplicates: Whether near copies stay in one part.
         seed: Seed of the split, where one has to be made.
 
     Raises:
         DataError: The data is missing or cannot be used; the message names the file or row, and says why and what to do.
     """
     columns = (text_column, label_column, split_column, group_column, time_column)
-    return _report(_load(data, "text", TableOptions(*columns, target, label_separator, encoding), seed))
+    options = TableOptions(*columns, target, label_separator, encoding)
+    return _report(
+        _arrange(_load(data, "text", options, seed, near_duplicates), splits, quarantine, seed, near_duplicates), data
+    )
 
 
 def read_data_table(location: Location, options: TableOptions) -> Table:
@@ -116,30 +139,67 @@ def read_data_table(location: Location, options: TableOptions) -> Table:
     return parse_table(location.path, kind=location.kind, encoding=options.encoding)
 
 
-def _load(data: str | Path, modality: str, options: TableOptions, seed: int) -> Splits:
+def find_data(data: str | Path, modality: str) -> tuple[Location, Path | None]:
+    """Return where data lies, after unpacking if it is an archive, and the folder that was unpacked; it is not trusted.
+
+    Raises:
+        DataError: It does not exist, or is of no kind that can be read.
+    """
     location = locate(data, modality)
-    inside = None
-    if location.kind == "archive":
-        inside = unpack(location.path)
-        location = look_into(inside, modality, enter=True)
+    if location.kind != "archive":
+        return location, None
+    inside = unpack(location.path)
+    return look_into(inside, modality, enter=True), inside
+
+
+def _load(data: str | Path, modality: str, options: TableOptions, seed: int, near_duplicates: bool) -> Splits:
+    location, inside = find_data(data, modality)
     if location.kind in ("sample", "folder"):
         _refuse_options(location, options)
     if location.kind == "sample":
         return (load_image_sample if modality == "image" else load_text_sample)(location.name, seed=seed)
     if location.kind == "folder":
-        return _load_folder(location.path, modality, seed)
+        return _load_folder(location.path, modality, seed, near_duplicates)
     if location.kind == "file":
         raise DataError(_wrong_file(location.path, modality))
     table = read_data_table(location, options)
     if modality == "text":
-        return texts_from_table(table, options, seed=seed)
-    folder = location.path.parent if location.kind in TABLE_KINDS else location.path
-    return images_from_table(table, options, folder=folder, inside=inside, seed=seed)
+        return texts_from_table(table, options, seed=seed, near_duplicates=near_duplicates)
+    return images_from_table(
+        table, options, folder=picture_folder(location), inside=inside, seed=seed, near_duplicates=near_duplicates
+    )
 
 
-def _load_folder(folder: Path, modality: str, seed: int) -> Splits:
+def picture_folder(location: Location) -> Path:
+    """Return where the relative paths of a table of pictures begin."""
+    return location.path.parent if location.kind in TABLE_KINDS else location.path
+
+
+def _arrange(
+    loaded: Splits, file: str | Path | None, quarantine: str | Path | None, seed: int, near_duplicates: bool
+) -> Splits:
+    _refuse_many(loaded, quarantine)
+    arranged = load_splits(loaded, file, seed=seed, near_duplicates=near_duplicates) if file else loaded
+    return apply_quarantine(arranged, quarantine) if quarantine else arranged
+
+
+def _refuse_many(loaded: Splits, quarantine: str | Path | None) -> None:
+    """Stop where so much cannot be read that what is left may be another data set than was meant."""
+    known = {line.where for line in read_quarantine(quarantine)} if quarantine else set()
+    broken = [one for one in loaded.skipped if not one.stray and as_listed(one.where) not in known]
+    examples = sum(len(getattr(loaded, name)) for name in PARTS)
+    if len(broken) > max(MOST_BROKEN, (examples + len(broken)) // 100):
+        raise DataError(
+            f"{len(broken):,} of {examples + len(broken):,} examples cannot be used. More than {MOST_BROKEN} and 1 % are not "
+            f"left out unasked. The first, {broken[0].where}: {broken[0].reason}. Look at them with tlkeras check; then mend "
+            "them, or set them aside with --quarantine and the list that it writes."
+        )
+
+
+def _load_folder(folder: Path, modality: str, seed: int, near_duplicates: bool) -> Splits:
+    load = load_image_folder if modality == "image" else load_text_folder
     try:
-        return load_image_folder(folder, seed=seed) if modality == "image" else load_text_folder(folder, seed=seed)
+        return load(folder, seed=seed, near_duplicates=near_duplicates)
     except DataError as error:
         if modality == "image" and _holds_only(folder, _TEXT_SUFFIXES, IMAGE_SUFFIXES):
             raise DataError(_other_recipe(folder, "texts, no pictures", "text_classification")) from None
@@ -187,7 +247,7 @@ def _holds_only(folder: Path, wanted: frozenset[str], unwanted: frozenset[str]) 
     return bool(suffixes & wanted) and not suffixes & unwanted
 
 
-def _report(splits: Splits) -> Splits:
+def _report(splits: Splits, data: str | Path) -> Splits:
     kind = "pictures" if splits.modality == "image" else "texts"
     counts = ", ".join(f"{len(getattr(splits, name)):,} {name}" for name in PARTS)
     _LOGGER.info("Data: %s %s; %s", counts, kind, _printable(_targets_in_words(splits)))
@@ -198,6 +258,9 @@ def _report(splits: Splits) -> Splits:
         _LOGGER.warning("Skipped %d: %s", len(splits.skipped), _printable("; ".join(f"{n} x {why}" for why, n in reasons)))
         for skipped in splits.skipped[:3]:
             _LOGGER.warning("  %s: %s", _printable(skipped.where), _printable(skipped.reason))
+    _LOGGER.info(
+        "Blank, mislabelled, tiny …: look for the rest that can be wrong with: tlkeras check %s", _printable(str(data))
+    )
     return splits
 
 

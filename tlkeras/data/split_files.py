@@ -56,7 +56,7 @@ def save_splits(splits: Splits, path: str | Path) -> None:
         write_text(path.with_name("bad_inputs.jsonl"), "\n".join(lines) + "\n")
 
 
-def load_splits(splits: Splits, path: str | Path, *, seed: int = 0) -> Splits:
+def load_splits(splits: Splits, path: str | Path, *, seed: int = 0, near_duplicates: bool = True) -> Splits:
     """Return the same examples, divided as a `splits.csv` says.
 
     Examples are found by identity and digest, so that a row that has moved in its table is still known. New examples are dealt
@@ -66,6 +66,7 @@ def load_splits(splits: Splits, path: str | Path, *, seed: int = 0) -> Splits:
         splits: The examples, however they are divided now.
         path: What `save_splits` wrote; or a table with a column `split` (train, val, test) and a column `id` or `path`.
         seed: Seed for the new examples.
+        near_duplicates: False lets near copies lie in two parts.
 
     Raises:
         DataError: The table lacks a column, knows another part, or fits none of the examples; or the parts that it makes
@@ -74,7 +75,7 @@ def load_splits(splits: Splits, path: str | Path, *, seed: int = 0) -> Splits:
     examples = join_examples([getattr(splits, name) for name in PARTS])
     listing = _read(path)
     part_of = _look_up(listing, examples)
-    assigned = deal_beside(find_units(examples, seed=seed), part_of)
+    assigned = deal_beside(find_units(examples, seed=seed, near_duplicates=near_duplicates), part_of)
     parts = {name: examples.take(np.flatnonzero(assigned == place)) for place, name in enumerate(PARTS)}
     known = int((part_of >= 0).sum())
     notes = [f"Parts are taken from {path}: {known:,} examples."]
@@ -83,7 +84,7 @@ def load_splits(splits: Splits, path: str | Path, *, seed: int = 0) -> Splits:
     gone = _gone(listing, examples)
     if gone:
         notes.append(f"{gone:,} rows of {path} are no longer in the data.")
-    made = complete_splits(parts, splits.classes, seed=seed, notes=notes)
+    made = complete_splits(parts, splits.classes, seed=seed, near_duplicates=near_duplicates, notes=notes)
     return remake_splits(splits, {name: getattr(made, name) for name in PARTS}, made.notes)
 
 

@@ -31,6 +31,7 @@ def splits_from_rows(
     faults: Sequence[str],
     metadata: Mapping[str, np.ndarray] | None = None,
     seed: int,
+    near_duplicates: bool = True,
     notes: Sequence[str] = (),
 ) -> Splits:
     """Return the rows of a table as splits; every row is in a part, in the pool, or among what was skipped.
@@ -44,6 +45,7 @@ def splits_from_rows(
         faults: What is wrong with the input of each row, `""` for nothing.
         metadata: What is known of each input, by name (see `picture_columns`).
         seed: Seed of the split, where one has to be made.
+        near_duplicates: False lets near copies lie in two parts.
         notes: What was decided before.
 
     Raises:
@@ -66,7 +68,9 @@ def splits_from_rows(
     columns = {**(metadata or {}), **_metadata(table, roles, parts)}
     examples = Examples(np.array(ids), store, labels.targets, columns)
     given = {name: examples.take(rows) for name, rows in rows_of.items() if name in PARTS}
-    splits = complete_splits(given, labels.classes, seed=seed, notes=decided, skipped=(*table.skipped, *skipped))
+    splits = complete_splits(
+        given, labels.classes, seed=seed, near_duplicates=near_duplicates, notes=decided, skipped=(*table.skipped, *skipped)
+    )
     return with_pool(splits, replace(examples, targets=NoTargets(len(ids))).take(rows_of[POOL])) if POOL in rows_of else splits
 
 

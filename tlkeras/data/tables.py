@@ -35,7 +35,9 @@ def read_table(path: str | Path) -> "pandas.DataFrame":
     return frame
 
 
-def texts_from_table(table: Table, options: TableOptions | None = None, *, seed: int = 0) -> Splits:
+def texts_from_table(
+    table: Table, options: TableOptions | None = None, *, seed: int = 0, near_duplicates: bool = True
+) -> Splits:
     """Return the texts of a table as splits; identities are `row <physical row>`, after the file where there are several.
 
     Parts that the table gives are followed; otherwise a stratified split is made. Exact copies of a text never lie in two
@@ -45,6 +47,7 @@ def texts_from_table(table: Table, options: TableOptions | None = None, *, seed:
         table: The table.
         options: What the user says about its columns.
         seed: Seed of the split, where one has to be made.
+        near_duplicates: False lets near copies lie in two parts.
 
     Raises:
         DataError: The table or its columns cannot be right; the message names the row and the way out.
@@ -55,10 +58,12 @@ def texts_from_table(table: Table, options: TableOptions | None = None, *, seed:
     texts = ["\n".join(filter(None, cells)) for cells in zip(*pieces, strict=True)] if len(pieces) > 1 else pieces[0]
     store = Texts(tuple(texts), np.array(table.numbers, np.int64), origin=table.origin, files=table.files)
     faults = ["" if text else "empty text" for text in texts]
-    return splits_from_rows(table, roles, options, store=store, ids=table.ids(), faults=faults, seed=seed)
+    return splits_from_rows(
+        table, roles, options, store=store, ids=table.ids(), faults=faults, seed=seed, near_duplicates=near_duplicates
+    )
 
 
-def load_text_folder(root: str | Path, *, seed: int = 0) -> Splits:
+def load_text_folder(root: str | Path, *, seed: int = 0, near_duplicates: bool = True) -> Splits:
     """Return the texts of `root/<class>/*.txt` or `root/<part>/<class>/*.txt`, UTF-8; identities are relative paths.
 
     Raises:
@@ -71,12 +76,12 @@ def load_text_folder(root: str | Path, *, seed: int = 0) -> Splits:
         try:
             contents[found.path] = read_text_file(found.path)
         except ValueError as error:
-            skipped.append(Skipped(found.path, str(error)))
+            skipped.append(Skipped(found.path, str(error), stray="not a .txt file" in str(error)))
     usable = {name: tuple(found for found in files if found.path in contents) for name, files in layout.parts.items()}
     classes = require_same_classes(layout, usable, "texts (.txt)")
     parts = {name: _examples(layout, files, contents, classes) for name, files in usable.items()}
     pool = _examples(layout, tuple(found for found in layout.pool if found.path in contents), contents, ())
-    splits = complete_splits(parts, classes, seed=seed, notes=layout.notes, skipped=skipped)
+    splits = complete_splits(parts, classes, seed=seed, near_duplicates=near_duplicates, notes=layout.notes, skipped=skipped)
     return with_pool(splits, replace(pool, targets=NoTargets(len(pool)))) if len(pool) else splits
 
 

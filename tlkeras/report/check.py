@@ -15,7 +15,6 @@ from tlkeras.data.health.examine import examine
 from tlkeras.data.health.finding import Finding, worst_first
 from tlkeras.data.health.inventory import Inventory, take_inventory
 from tlkeras.data.quarantine import Quarantined, in_quarantine, read_quarantine
-from tlkeras.data.samples import is_sample
 from tlkeras.data.split_files import parts_in_file
 from tlkeras.data.targets import NoTargets, natural_order
 from tlkeras.errors import DataError
@@ -112,11 +111,11 @@ def check_data(
         print(report.verdict, *(finding.headline for finding in report.findings))
     """
     started = time.monotonic()
-    if not is_sample(str(data)) and ":" not in str(data) and not Path(data).expanduser().exists():
-        raise ValueError(f"{str(data)!r} does not exist (looked for {Path(data).absolute()}). Check the path.")
     try:
         inventory = take_inventory(str(data), modality=modality, options=options)
     except DataError as error:
+        if "does not exist" in str(error):  # a slip in the command, which says nothing about any data
+            raise ValueError(str(error)) from None
         finding = Finding("unreadable_data", "error", "The data cannot be read", 0, str(error))
         return CheckReport(str(data), "", 0, 0, {}, (finding,), (), time.monotonic() - started, False)
     aside = read_quarantine(quarantine) if quarantine else ()

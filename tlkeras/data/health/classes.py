@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tlkeras.data.checks import FileCheck
 from tlkeras.data.health.finding import Finding, Offender, listed
 from tlkeras.data.health.inventory import Inventory
+from tlkeras.data.table_splits import POOL
 
 FEWEST = 3
 """A class needs an example for each part of a split."""
@@ -74,7 +75,7 @@ def examine_shortcuts(inventory: Inventory, checks: Sequence[FileCheck]) -> Iter
 
 
 def _unlabelled(inventory: Inventory) -> Iterator[Finding]:
-    empty = [row for row, label in enumerate(inventory.labels) if not label.strip()]
+    empty = [row for row, label in enumerate(inventory.labels) if not label.strip() and inventory.parts[row] != POOL]
     padded = [row for row, label in enumerate(inventory.labels) if label.strip() and label != label.strip()]
     if empty:
         yield Finding(

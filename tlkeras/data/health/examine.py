@@ -1,6 +1,5 @@
 """Everything that is looked at without a network: files, pictures, texts, classes, copies, groups."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from tlkeras.data.contents import content_digests
 from tlkeras.data.duplicates import normalise_text
 from tlkeras.data.examples import EncodedImages, Examples, ImageArrays, ImageFiles, Texts
 from tlkeras.data.health.classes import examine_classes, examine_shortcuts
-from tlkeras.data.health.finding import MANY, Finding, Offender, listed
+from tlkeras.data.health.finding import MANY, Finding, Offender
 from tlkeras.data.health.inventory import Inventory
 from tlkeras.data.health.leaks import examine_copies, examine_groups
 from tlkeras.data.health.pictures import examine_pictures, inspect_arrays
@@ -68,17 +67,27 @@ def examine(
 
 
 def _left_out(inventory: Inventory) -> Iterator[Finding]:
-    reasons = Counter(skipped.reason for skipped in inventory.skipped)
-    if reasons:
-        count = len(inventory.skipped)
+    broken = [skipped for skipped in inventory.skipped if not skipped.stray]
+    stray = [skipped for skipped in inventory.skipped if skipped.stray]
+    if broken:
         yield Finding(
-            "left_out",
-            "error" if count > MANY * (len(inventory) + count) and inventory.modality == "text" else "warning",
-            "Files and rows that are left out",
-            count,
-            "Put them right, or leave them: nothing is trained on them.",
-            tuple(Offender(skipped.where, skipped.reason) for skipped in inventory.skipped),
-            explanation=f"The reasons: {listed([f'{reason} ({number})' for reason, number in reasons.most_common()], 3)}.",
+            "broken_rows",
+            "error" if len(broken) > MANY * (len(inventory) + len(broken)) else "warning",
+            "Rows or files that cannot be used",
+            len(broken),
+            "Put them right, or set them aside with the quarantine list.",
+            # They have no identity among the examples: the list names them by their place.
+            tuple(Offender(one.where, one.reason, id=one.where) for one in broken),
+            quarantine=True,
+        )
+    if stray:
+        yield Finding(
+            "stray",
+            "warning",
+            "Files that belong to no class",
+            len(stray),
+            "Move them into a class folder if they are examples; nothing is trained on them where they are.",
+            tuple(Offender(one.where, one.reason) for one in stray),
         )
 
 

@@ -1,21 +1,23 @@
 """An inventory: what lies in a data set, read leniently, so that everything wrong with it can be said at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from tlkeras.data.columns import TableOptions, choose_columns
+from tlkeras.data.columns import Roles, TableOptions, choose_columns
 from tlkeras.data.examples import ImageFiles, Skipped, Splits, Store, Texts
 from tlkeras.data.folders import IMAGE_SUFFIXES
 from tlkeras.data.health.finding import Offender
+from tlkeras.data.image_tables import PictureRows, locate_pictures
 from tlkeras.data.joined import join_examples
-from tlkeras.data.layout import PART_NAMES, Layout, scan_folder
-from tlkeras.data.load import load_images, load_texts
+from tlkeras.data.layout import PART_NAMES, Found, Layout, scan_folder
+from tlkeras.data.load import find_data, load_images, picture_folder, read_data_table
+from tlkeras.data.samples import load_image_sample, load_text_sample
 from tlkeras.data.splits import PARTS
 from tlkeras.data.table import Table
-from tlkeras.data.table_files import TABLE_SUFFIXES, parse_table
+from tlkeras.data.table_splits import POOL
 from tlkeras.data.tables import read_text_file
 from tlkeras.data.targets import ClassTargets
 
@@ -29,7 +31,7 @@ class Inventory:
         store: The inputs of all rows.
         ids: The identity of each row, as in `Examples`.
         labels: The label of each row as it stands there; `""` where there is none.
-        parts: The part that the data gives each row: `train`, `val` or `test`; `""` where it gives none.
+        parts: The part that the data gives each row: `train`, `val`, `test` or `unlabelled`; `""` where it gives none.
         groups: The group of each row; `""` where there is none.
         class_names: The classes, those without any example included.
         skipped: What is no row: rows and files that could not be read or belong to no class.
@@ -59,7 +61,7 @@ class Inventory:
     @property
     def has_parts(self) -> bool:
         """Whether the data itself says what is for training and what for testing."""
-        return len(set(self.parts)) > 1
+        return len(set(self.parts) & set(PARTS)) > 1
 
     def offender(self, row: int, detail: str = "") -> Offender:
         """Return a row as what a finding lists."""
@@ -72,17 +74,13 @@ class Inventory:
         def pick(values: tuple[str, ...]) -> tuple[str, ...]:
             return tuple(values[row] for row in keep)
 
-        return Inventory(
-            origin=self.origin,
+        return replace(
+            self,
             store=self.store.take(np.array(keep, np.int64)),
             ids=pick(self.ids),
             labels=pick(self.labels),
             parts=pick(self.parts),
             groups=pick(self.groups),
-            class_names=self.class_names,
-            skipped=self.skipped,
-            notes=self.notes,
-            one_class_each=self.one_class_each,
         )
 
 
@@ -98,23 +96,27 @@ def take_inventory(data: str, *, modality: str | None = None, options: TableOpti
         DataError: There is nothing that could be listed: no such file, no class folders, no table.
     """
     options = options or TableOptions()
-    path = Path(data).expanduser()
-    if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
-        table = parse_table(path, encoding=options.encoding)
-        if (modality or ("image" if _names_pictures(table) else "text")) == "text":
-            return _texts_of_table(table, options, data)
-        modality = "image"
-    modality = modality or guess_modality(path)
-    if path.is_dir() and not any(file.suffix.lower() in TABLE_SUFFIXES for file in path.iterdir()):
-        layout = scan_folder(path)
-        return _texts_of(layout, data) if modality == "text" else _pictures_of(layout, data)
-    return inventory_of(load_texts(data) if modality == "text" else load_images(data), data)
+    location, inside = find_data(data, modality or "image")
+    if location.kind == "sample":
+        load = load_text_sample if modality == "text" else load_image_sample
+        return inventory_of(load(location.name), data)
+    if location.kind == "folder":
+        layout = scan_folder(location.path)
+        texts = (modality or guess_modality(location.path)) == "text"
+        return _texts_of(layout, data) if texts else _pictures_of(layout, data)
+    if location.kind == "file":
+        load_images(data)  # says what is wrong with it
+    table = read_data_table(location, options)
+    if (modality or ("image" if _names_pictures(table) else "text")) == "text":
+        return _texts_of_table(table, options, data)
+    rows = locate_pictures(table, options, folder=picture_folder(location), inside=inside)
+    return _pictures_of_table(rows, options, data)
 
 
 def guess_modality(folder: Path) -> str:
     """Say whether a folder seems to hold pictures (`"image"`) or texts (`"text"`), from the names of its files."""
-    suffixes = {file.suffix.lower() for file in folder.rglob("*")} if folder.is_dir() else set()
-    return "text" if suffixes & {*TABLE_SUFFIXES, ".txt"} and not suffixes & IMAGE_SUFFIXES else "image"
+    suffixes = {file.suffix.lower() for file in folder.rglob("*")}
+    return "text" if ".txt" in suffixes and not suffixes & IMAGE_SUFFIXES else "image"
 
 
 def _names_pictures(table: Table) -> bool:
@@ -148,32 +150,39 @@ def inventory_of(splits: Splits, origin: str) -> Inventory:
 
 
 def _pictures_of(layout: Layout, origin: str) -> Inventory:
-    found = [(part, file) for part, files in layout.parts.items() for file in files]
+    found = _found(layout)
     store = ImageFiles(tuple(file.path for _, file in found))
     return _of_layout(layout, origin, store, found, layout.skipped)
 
 
 def _texts_of(layout: Layout, origin: str) -> Inventory:
     kept, texts, skipped = [], [], list(layout.skipped)
-    for part, file in ((part, file) for part, files in layout.parts.items() for file in files):
+    for part, file in _found(layout):
         try:
             texts.append(read_text_file(file.path))
             kept.append((part, file))
         except ValueError as error:
-            skipped.append(Skipped(file.path, str(error)))
+            skipped.append(Skipped(file.path, str(error), stray="not a .txt file" in str(error)))
     paths = tuple(file.path for _, file in kept)
     store = Texts(tuple(texts), np.full(len(texts), -1, np.int64), origin, files=paths)
     return _of_layout(layout, origin, store, kept, skipped)
 
 
-def _of_layout(layout: Layout, origin: str, store: Store, found: Sequence, skipped: Sequence[Skipped]) -> Inventory:
+def _found(layout: Layout) -> list[tuple[str, Found]]:
+    parts = {**layout.parts, POOL: layout.pool}
+    return [(part, file) for part, files in parts.items() for file in files]
+
+
+def _of_layout(
+    layout: Layout, origin: str, store: Store, found: Sequence[tuple[str, Found]], skipped: Sequence[Skipped]
+) -> Inventory:
     several = len(layout.parts) > 1
     return Inventory(
         origin=origin,
         store=store,
         ids=tuple(file.id for _, file in found),
         labels=tuple(file.class_name for _, file in found),
-        parts=tuple(part if several else "" for part, _ in found),
+        parts=tuple(part if several or part == POOL else "" for part, _ in found),
         groups=("",) * len(found),
         class_names=tuple(sorted({name for names in layout.class_folders.values() for name in names})),
         skipped=tuple(skipped),
@@ -185,17 +194,31 @@ def _texts_of_table(table: Table, options: TableOptions, origin: str) -> Invento
     roles = choose_columns(table, options, "text")
     pieces = zip(*(table.column(name) for name in roles.inputs), strict=True)
     texts = tuple("\n".join(filter(None, (cell.strip() for cell in cells))) for cells in pieces)
+    store = Texts(texts, np.array(table.numbers, np.int64), origin=table.origin, files=table.files)
+    return _of_table(table, roles, options, origin, store, table.ids())
+
+
+def _pictures_of_table(rows: PictureRows, options: TableOptions, origin: str) -> Inventory:
+    inventory = _of_table(rows.table, rows.roles, options, origin, rows.store, rows.ids)
+    faults = [(row, fault) for row, fault in enumerate(rows.faults) if fault]
+    sound = inventory.without([bool(fault) for fault in rows.faults])
+    skipped = [Skipped(rows.table.where(row), fault) for row, fault in faults]
+    return replace(sound, skipped=(*sound.skipped, *skipped), notes=(*sound.notes, *rows.notes))
+
+
+def _of_table(table: Table, roles: Roles, options: TableOptions, origin: str, store: Store, ids: Sequence[str]) -> Inventory:
     labels = tuple(table.column(roles.labels[0]))
-    parts = [PART_NAMES.get(cell.strip().casefold(), "") for cell in table.column(roles.split)] if roles.split else []
+    words = [PART_NAMES.get(cell.strip().casefold(), "") for cell in table.column(roles.split)] if roles.split else []
+    lists = any(label.strip().startswith("[") for label in labels)
     return Inventory(
         origin=origin,
-        store=Texts(texts, np.array(table.numbers, np.int64), origin=table.origin, files=table.files),
-        ids=tuple(table.ids()),
+        store=store,
+        ids=tuple(ids),
         labels=labels,
-        parts=tuple(part if part in PARTS else "" for part in parts) or ("",) * len(texts),
-        groups=tuple(cell.strip() for cell in table.column(roles.group)) if roles.group else ("",) * len(texts),
+        parts=tuple(words) or ("",) * len(labels),
+        groups=tuple(cell.strip() for cell in table.column(roles.group)) if roles.group else ("",) * len(labels),
         class_names=tuple(sorted({label for label in labels if label.strip()})),
         skipped=table.skipped,
         notes=(*table.notes, *roles.notes),
-        one_class_each=len(roles.labels) == 1 and options.target in (None, "class"),
+        one_class_each=len(roles.labels) == 1 and options.target in (None, "class") and not lists,
     )

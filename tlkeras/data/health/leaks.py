@@ -88,7 +88,7 @@ def _two_labels(
 ) -> Iterator[Finding]:
     if not inventory.one_class_each:
         return
-    mixed = [group for group in groups if len({inventory.labels[row].strip() for row in group}) > 1]
+    mixed = [group for group in groups if len({inventory.labels[row].strip() for row in group} - {""}) > 1]
     offenders = [
         inventory.offender(row, f"labelled {inventory.labels[row].strip()!r}; {_beside(inventory, group, row)}")
         for group in mixed

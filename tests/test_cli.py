@@ -73,7 +73,8 @@ def artifact(monkeypatch):
     """Make `load_artifact` return a predictor for the modality asked for."""
 
     def use(modality):
-        contract = {"input": {"size": 4} if modality == "image" else {"dtype": "string"}}
+        terms = {"size": 4} if modality == "image" else {"dtype": "string"}
+        contract = {"task": "classification", "input": terms}
         fake = predict.Predictor(Path("model.tflite"), modality, ("cat", "dog"), contract, _FakeRun(modality))
         monkeypatch.setattr(predict, "load_artifact", lambda path: fake)
 

@@ -43,7 +43,7 @@ def test_the_contract_of_pictures_says_how_to_make_the_input():
         "colour": "RGB",
         "range": [0, 255],
     }
-    assert terms["output"] == {"name": "probabilities", "dtype": "float32", "shape": [None, 3]}
+    assert terms["output"] == {"name": "probabilities", "dtype": "float32", "shape": [None, 3], "score": "softmax"}
     assert terms["source"] == {"name": "tiny", "pretrained": False, "licence": "Apache-2.0"}
 
 

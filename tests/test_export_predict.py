@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tests.export_models import (
     exported_texts,
     image_examples,
     image_model,
+    plain,
     reference,
     text_examples,
     text_model,
@@ -19,6 +21,7 @@ from tests.export_models import (
 )
 from tlkeras.export.artifact import ArtifactError
 from tlkeras.export.predict import load_artifact, predict_images, predict_texts
+from tlkeras.export.targets import export_model
 
 
 @pytest.fixture
@@ -44,6 +47,19 @@ def test_picture_files_are_answered_as_by_keras_in_order(image_artifacts, index,
         assert prediction.label == CLASSES[row.argmax()]
         assert prediction.probability == pytest.approx(row.max(), abs=1e-5)
         assert not prediction.problem
+
+
+def test_pictures_are_squared_as_the_contract_says(tmp_path):
+    squashing = replace(image_model(), source=replace(image_model().source, resize="squash"))
+    (artifact,) = export_model(squashing, tmp_path, targets=["tflite_float32"])
+    paths = write_pictures(tmp_path, image_examples())[:8]
+    from PIL import Image
+
+    pixels = np.stack([np.asarray(Image.open(path).resize((24, 24), Image.Resampling.BILINEAR)) for path in paths])
+    expected = plain(image_model())(pixels.astype(np.float32), training=False).numpy()
+    predictions = predict_images(load_artifact(artifact.path), paths)
+    np.testing.assert_allclose([prediction.probabilities for prediction in predictions], expected, atol=1e-5)
+    assert abs(expected - reference(image_model(), image_examples())[:8]).max() > 1e-3
 
 
 def test_unreadable_pictures_give_a_row_with_the_reason_among_the_others(image_artifacts, tmp_path):

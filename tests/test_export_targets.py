@@ -160,7 +160,7 @@ def test_an_existing_export_is_replaced(tmp_path, monkeypatch):
 
 
 def test_every_target_has_bounds_for_its_verification():
-    from tlkeras.export.verify import BOUNDS
+    from tlkeras.export.bounds import BOUNDS
 
     assert targets.TARGETS.keys() == BOUNDS.keys()
 

@@ -82,7 +82,15 @@ def _artifact(run, name="model_float32.tflite", target="tflite_float32"):
 
 
 def _parity(passed=True):
-    return Parity("tflite_float32", 200, 1.0 if passed else 0.5, 0.9, 0.9 if passed else 0.4, 1e-6, passed)
+    return Parity(
+        "tflite_float32",
+        200,
+        1.0 if passed else 0.5,
+        measure_keras=0.9,
+        max_difference=1e-6,
+        mean_difference=1e-7,
+        passed=passed,
+    )
 
 
 def test_a_run_gets_a_folder_named_by_recipe_and_time_and_latest_points_to_it():

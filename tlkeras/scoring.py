@@ -58,38 +58,70 @@ def predict_inputs(predictor: "Predictor", items: Sequence[str]) -> "list[Predic
 
 
 def best(prediction: "Prediction", labels: Sequence[str], top: int) -> list[tuple[str, float]]:
-    """Return the `top` most probable classes with their probabilities, none where the input could not be read."""
-    if prediction.probabilities is None:
-        return []
+    """Return the `top` most probable classes with their probabilities, none where there are no probabilities."""
     order = prediction.probabilities.argsort()[::-1][:top]
     return [(labels[index], float(prediction.probabilities[index])) for index in order]
 
 
-def as_json(prediction: "Prediction", labels: Sequence[str], top: int) -> dict[str, Any]:
+def as_json(prediction: "Prediction", predictor: "Predictor", top: int) -> dict[str, Any]:
     """Return what `--json` prints for one input."""
     if prediction.problem:
         return {"input": prediction.source, "problem": prediction.problem}
-    shown = [{"label": label, "probability": round(value, 6)} for label, value in best(prediction, labels, top)]
-    return {"input": prediction.source, **shown[0], **({"top": shown} if top > 1 else {})}
+    if prediction.value is not None:
+        return {"input": prediction.source, "value": float(f"{prediction.value:.9g}")}
+    shown = _as_objects(best(prediction, predictor.labels, top))
+    more = {"top": shown} if top > 1 else {}
+    if predictor.task == "multi_label":
+        return {"input": prediction.source, "labels": _as_objects(applying(prediction, predictor.labels)), **more}
+    return {"input": prediction.source, **shown[0], **more}
 
 
-def as_rows(predictions: "Iterable[Prediction]", labels: Sequence[str], top: int) -> Iterator[tuple[str, str]]:
-    """Yield the rows of the table that is printed: the input, shortened, and its classes with their probabilities."""
+def applying(prediction: "Prediction", labels: Sequence[str]) -> list[tuple[str, float]]:
+    """Return the classes that apply with their probabilities, in the order of the outputs."""
+    return [(label, float(prediction.probabilities[labels.index(label)])) for label in prediction.labels]
+
+
+def _as_objects(pairs: "Iterable[tuple[str, float]]") -> list[dict[str, Any]]:
+    return [{"label": label, "probability": round(value, 6)} for label, value in pairs]
+
+
+def as_header(predictor: "Predictor", top: int) -> tuple[str, str]:
+    """Return the header of the table that is printed."""
+    if predictor.task == "regression":
+        return "input", predictor.labels[0]
+    return "input", "labels" if top > 1 or predictor.task == "multi_label" else "label"
+
+
+def as_rows(predictions: "Iterable[Prediction]", predictor: "Predictor", top: int) -> Iterator[tuple[str, str]]:
+    """Yield the rows of the table that is printed: the input, shortened, and its classes with their probabilities, or value."""
     for prediction in predictions:
         source = prediction.source if len(prediction.source) <= _SHOWN else f"{prediction.source[: _SHOWN - 1]}…"
-        answers = ", ".join(f"{label} {value:.3f}" for label, value in best(prediction, labels, top))
-        yield source, answers or f"not read: {prediction.problem}"
+        if prediction.problem:
+            yield source, f"not read: {prediction.problem}"
+        elif prediction.value is not None:
+            yield source, f"{prediction.value:.6g}"
+        else:
+            several = predictor.task == "multi_label" and top == 1
+            pairs = applying(prediction, predictor.labels) if several else best(prediction, predictor.labels, top)
+            yield source, ", ".join(f"{label} {value:.3f}" for label, value in pairs) or "none"
 
 
-def save_predictions(predictions: "Sequence[Prediction]", path: Path) -> None:
-    """Write a CSV with the columns `input`, `label`, `probability` and `problem`, whole or not at all."""
+def save_predictions(predictions: "Sequence[Prediction]", predictor: "Predictor", path: Path) -> None:
+    """Write a CSV, whole or not at all: `input`, the answer's columns (see `tlkeras.export.answers.columns`), `problem`."""
+    from tlkeras.export.answers import cells, columns
 
     def write(temporary: Path) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(["input", "label", "probability", "problem"])
+            writer.writerow(["input", *columns(predictor.task), "problem"])
             for item in predictions:
-                probability = "" if item.probability is None else f"{item.probability:.6f}"
-                writer.writerow([safe_cell(item.source), safe_cell(item.label or ""), probability, safe_cell(item.problem)])
+                answer = map(_cell, cells(predictor.task, predictor.labels, item))
+                writer.writerow([safe_cell(item.source), *answer, safe_cell(item.problem)])
 
     write_file(path, write)
+
+
+def _cell(value: str | float | None) -> str:
+    if isinstance(value, float):
+        return f"{value:.6f}" if 1e-3 < abs(value) < 1e6 or not value else f"{value:.9g}"
+    return safe_cell(value or "")

@@ -35,7 +35,9 @@ def summary_lines(
     ]
     if (folder / "model.keras").exists():
         files.insert(0, ("model.keras", format_size((folder / "model.keras").stat().st_size), "the reference"))
-    yield "\n" + format_table(("file", "size", "same label as Keras"), files)
+    values = any(result.measure == "mean_absolute_error" for result in parity)
+    heading = "same value as Keras" if values else "same label as Keras"
+    yield "\n" + format_table(("file", "size", heading), files)
     yield f"\nEverything is in {folder}"
     phone = [artifact.path for artifact in artifacts if artifact.path.suffix == ".tflite"]
     if phone:
@@ -67,4 +69,10 @@ def _measure_row(name: str, measure: "Measure") -> tuple[str, str, str, str]:
 def _agreement(result: "Parity | None") -> str:
     if result is None:
         return "not verified"
-    return f"{result.label_agreement:.1%} of {result.n}" + ("" if result.passed else "  FAILED")
+    if result.mean_difference is None:
+        return "could not be compared  FAILED"
+    if result.label_agreement is None:
+        equal = f"within {result.max_difference:.2g} deviations, {result.n} values"
+    else:
+        equal = f"{result.label_agreement:.1%} of {result.n}"
+    return equal + ("" if result.passed else "  FAILED")

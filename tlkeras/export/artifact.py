@@ -39,25 +39,27 @@ class Parity:
     Attributes:
         target: The artefact's target.
         n: The number of examples compared.
-        label_agreement: The share of examples with the same label, in `[0, 1]`.
-        accuracy_keras: Accuracy of the Keras model on them.
-        accuracy_artifact: Accuracy of the artefact on them.
-        max_difference: The largest absolute difference between two probabilities.
+        label_agreement: The share of examples with the same label (or set of labels), in `[0, 1]`; None for values.
+        measure: The measure whose loss is judged: `"accuracy"`, `"jaccard"` or `"mean_absolute_error"`.
+        measure_keras: The measure of the Keras model on them; None where nothing was compared.
+        measure_artifact: The measure of the artefact on them.
+        drop: What the artefact loses of it, paired on the same examples, with its 95 % interval; a larger error is a loss.
+        max_difference: The largest absolute difference between two probabilities; for values, in their deviations.
         mean_difference: The mean over the examples of each one's largest absolute difference.
-        drop: What accuracy loses, paired on the same examples, with its 95 % interval; None where nothing was compared.
         passed: Whether it is within the bounds of its target.
-        disagreements: Where the examples with another label come from (at most 20), for messages.
+        disagreements: Where the examples with another label come from, the worst first (at most 20), for messages.
         problem: Why it did not pass, in words; empty if it did.
     """
 
     target: str
     n: int
-    label_agreement: float
-    accuracy_keras: float
-    accuracy_artifact: float
-    max_difference: float
-    passed: bool
+    label_agreement: float | None = None
+    measure: str = "accuracy"
+    measure_keras: float | None = None
+    measure_artifact: float | None = None
+    drop: Measure | None = None
+    max_difference: float | None = None
+    mean_difference: float | None = None
+    passed: bool = False
     disagreements: tuple[str, ...] = ()
     problem: str = ""
-    mean_difference: float = 1.0
-    drop: Measure | None = None

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tlkeras
+from tlkeras.export.answers import output_terms
 from tlkeras.export.artifact import ArtifactError
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def contract(model: "TransferModel", *, strings: bool = False) -> dict[str, Any]
         model: The model.
         strings: Texts: the artefact takes strings instead of token ids.
     """
+    from tlkeras.tasks.table import TASKS
+
     source = model.source
     return {
         "format": "tlkeras",
@@ -52,19 +55,20 @@ def contract(model: "TransferModel", *, strings: bool = False) -> dict[str, Any]
         "task": model.task,
         "modality": model.modality,
         "labels": list(model.classes),
-        "input": _text_input(model, strings) if model.modality == "text" else _image_input(source.input_size),
-        "output": {"name": "probabilities", "dtype": "float32", "shape": [None, len(model.classes)]},
+        "input": _text_input(model, strings) if model.modality == "text" else _image_input(model),
+        "output": output_terms(model.task, TASKS[model.task].output, len(model.classes)),
         "source": {"name": source.name, "pretrained": source.pretrained, "licence": source.facts.get("licence")},
     }
 
 
-def _image_input(size: int) -> dict[str, Any]:
+def _image_input(model: "TransferModel") -> dict[str, Any]:
+    size = model.source.input_size
     return {
         "name": "image",
         "dtype": "uint8",
         "shape": [None, size, size, 3],
         "size": size,
-        "resize": "crop",
+        "resize": model.source.resize,
         "colour": "RGB",
         "range": [0, 255],
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +10,17 @@ import numpy as np
 
 from tlkeras.data.decode import decode_image
 from tlkeras.data.image_files import read_image_file
+from tlkeras.export.answers import Prediction, read_output
 from tlkeras.export.artifact import ArtifactError
-from tlkeras.export.metadata import TOKENIZER, Embedded, read_saved_model, read_tflite
+from tlkeras.export.metadata import TOKENIZER
+from tlkeras.export.runtimes import Run, open_artifact
 
 if TYPE_CHECKING:
     import tokenizers
 
+__all__ = ["Prediction", "Predictor", "load_artifact", "predict_images", "predict_texts"]
+
 IMAGE_BATCH, TEXT_BATCH = 16, 32
-Run = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,9 @@ class Predictor:
     Attributes:
         path: Where it was loaded from.
         modality: `"image"` or `"text"`.
-        labels: The class names, in the order of the outputs.
+        labels: The names of the outputs, in their order: the classes, or the name of the value.
         contract: What goes in and what comes out, see `tlkeras.export.metadata.contract`.
-        run: One batch of the artefact's own input (uint8 pictures, int32 token ids or strings) to probabilities, float32,
-            shape `(batch, classes)`.
+        run: One batch of the artefact's own input to its output; see `tlkeras.export.runtimes.Run`.
         tokenizer: Texts: the tokenizer that the artefact carries.
     """
 
@@ -41,24 +43,10 @@ class Predictor:
     run: Run
     tokenizer: "tokenizers.Tokenizer | None" = None
 
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer for one input.
-
-    Attributes:
-        source: The file, or the text.
-        label: The most probable class; None where the input could not be read.
-        probability: Its probability, in `[0, 1]`.
-        probabilities: Of all classes, float32, shape `(classes,)`; shape `(0,)` where the input could not be read.
-        problem: Why there is no answer; empty if there is one.
-    """
-
-    source: str
-    label: str | None = None
-    probability: float | None = None
-    probabilities: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32), compare=False)
-    problem: str = ""
+    @property
+    def task(self) -> str:
+        """`"classification"`, `"multi_label"` or `"regression"`."""
+        return str(self.contract["task"])
 
 
 def load_artifact(path: str | Path, *, threads: int | None = None) -> Predictor:
@@ -75,14 +63,7 @@ def load_artifact(path: str | Path, *, threads: int | None = None) -> Predictor:
         ArtifactError: It is damaged, foreign, or not a model at all.
     """
     path = Path(path)
-    if not path.exists():
-        raise ArtifactError(f"There is no such artefact. Received: {path}. Give a .tflite file or a saved_model folder.")
-    if path.is_dir():
-        embedded = read_saved_model(path)
-        run = _saved_model_runner(path, embedded)
-    else:
-        embedded = _read_file(path)
-        run = _litert_runner(path, embedded, threads)
+    embedded, run = open_artifact(path, threads=threads)
     content = embedded.files.get(TOKENIZER)
     return Predictor(
         path=path,
@@ -95,19 +76,19 @@ def load_artifact(path: str | Path, *, threads: int | None = None) -> Predictor:
 
 
 def predict_images(predictor: Predictor, inputs: Sequence[str | Path | bytes]) -> list[Prediction]:
-    """Classify pictures, in order; one that cannot be read gives a row with the reason.
+    """Predict on pictures, in order; one that cannot be read gives a row with the reason.
 
     Args:
         predictor: A loaded picture model.
         inputs: Files, or the encoded content of files.
     """
     _require(predictor, "image", "pictures")
-    size = predictor.contract["input"]["size"]
+    terms = predictor.contract["input"]
     predictions = []
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(inputs), IMAGE_BATCH):
             batch = inputs[start : start + IMAGE_BATCH]
-            pixels = list(pool.map(lambda item: _pixels(item, size), batch))
+            pixels = list(pool.map(lambda item: _pixels(item, terms["size"], terms.get("resize", "crop")), batch))
             decoded = [item for item in pixels if isinstance(item, np.ndarray)]
             answers = iter(predictor.run(np.stack(decoded)) if decoded else ())
             for item, outcome in zip(batch, pixels, strict=True):
@@ -121,21 +102,21 @@ def predict_images(predictor: Predictor, inputs: Sequence[str | Path | bytes]) -
 
 
 def predict_texts(predictor: Predictor, texts: Sequence[str]) -> list[Prediction]:
-    """Classify texts, in order; texts longer than the model's `sequence_length` are cut as in training."""
+    """Predict on texts, in order; texts longer than the model's `sequence_length` are cut as in training."""
     _require(predictor, "text", "texts")
     if not texts:
         return []
     if predictor.contract["input"]["dtype"] == "string":
         rows: Sequence[Any] = texts
-        probabilities = _in_batches(predictor.run, rows, lambda chosen: np.array([text.encode() for text in chosen], object))
+        outputs = _in_batches(predictor.run, rows, lambda chosen: np.array([text.encode() for text in chosen], object))
     else:
         from tlkeras.data.pipelines import tokenize
 
         if predictor.tokenizer is None:
             raise ArtifactError(f"{predictor.path} carries no tokenizer. Export it again.")
         rows = tokenize(texts, predictor.tokenizer, predictor.contract["input"]["sequence_length"])
-        probabilities = _in_batches(predictor.run, rows, lambda chosen: _padded(chosen, predictor.contract["input"]["pad_id"]))
-    return [_answer(predictor, text, row) for text, row in zip(texts, probabilities, strict=True)]
+        outputs = _in_batches(predictor.run, rows, lambda chosen: _padded(chosen, predictor.contract["input"]["pad_id"]))
+    return [_answer(predictor, text, row) for text, row in zip(texts, outputs, strict=True)]
 
 
 def _in_batches(run: Run, rows: Sequence[Any], batch: Callable[[Sequence[Any]], np.ndarray]) -> list[np.ndarray]:
@@ -156,59 +137,20 @@ def _padded(rows: Sequence[np.ndarray], pad_id: int) -> np.ndarray:
     return batch
 
 
-def _pixels(item: str | Path | bytes, size: int) -> np.ndarray | str:
+def _pixels(item: str | Path | bytes, size: int, resize: str) -> np.ndarray | str:
     try:
-        return decode_image(item if isinstance(item, bytes) else read_image_file(item), size)
+        return decode_image(item if isinstance(item, bytes) else read_image_file(item), size, resize=resize)
     except ValueError as error:
         return str(error)
 
 
-def _answer(predictor: Predictor, source: str, probabilities: np.ndarray) -> Prediction:
-    best = int(np.argmax(probabilities))
-    return Prediction(source, predictor.labels[best], float(probabilities[best]), probabilities)
+def _answer(predictor: Predictor, source: str, output: np.ndarray) -> Prediction:
+    return read_output(predictor.task, predictor.labels, source, output)
 
 
 def _require(predictor: Predictor, modality: str, inputs: str) -> None:
     if predictor.modality != modality:
         raise ArtifactError(f"{predictor.path} is a model for {predictor.modality}s. Received: {inputs}")
-
-
-def _read_file(path: Path) -> Embedded:
-    with path.open("rb") as stream:
-        start = stream.read(8)
-    if start[4:] != b"TFL3":
-        raise ArtifactError(
-            f"{path} is not a .tflite model (byte 4 on should read 'TFL3'). Received: {start[4:]!r}. "
-            "Give a .tflite file or a saved_model folder that tlkeras exported."
-        )
-    return read_tflite(path)
-
-
-def _litert_runner(path: Path, embedded: Embedded, threads: int | None) -> Run:
-    from tlkeras.features.litert import load_litert
-
-    model = load_litert(path, threads=threads)
-    name, output = embedded.contract["input"]["name"], embedded.contract["output"]["name"]
-    if name not in model.inputs or output not in model.outputs:
-        raise ArtifactError(
-            f"{path} contradicts its own contract: it has no input {name!r} or no output {output!r}. Export again."
-        )
-    return lambda batch: model(**{name: batch})[output]
-
-
-def _saved_model_runner(path: Path, embedded: Embedded) -> Run:
-    import tensorflow as tf
-
-    if embedded.contract["input"]["dtype"] == "string":
-        import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
-    loaded = tf.saved_model.load(str(path))
-    signature = loaded.signatures["serving_default"]
-    name, output = embedded.contract["input"]["name"], embedded.contract["output"]["name"]
-
-    def run(batch: np.ndarray, keep: Any = loaded) -> np.ndarray:  # a signature does not keep its variables alive
-        return signature(**{name: tf.constant(batch)})[output].numpy()
-
-    return run
 
 
 def _load_tokenizer(content: bytes) -> "tokenizers.Tokenizer":

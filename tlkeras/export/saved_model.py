@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tlkeras.errors import TlkerasError
 from tlkeras.export import metadata
 from tlkeras.features.litert import save_signatures
+from tlkeras.tasks.table import TASKS
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -25,7 +26,7 @@ def save_graph(model: "TransferModel", folder: Path) -> None:
     """Write the SavedModel that every target starts from.
 
     Its `serving_default` takes `image`, uint8 `(batch, size, size, 3)`, or `token_ids`, int32 `(batch, length)`, and gives a
-    dict with `probabilities`, float32 `(batch, classes)`.
+    dict with the task's output: `probabilities`, float32 `(batch, classes)`, or `value`, float32 `(batch, 1)`.
     """
     save_signatures(model.network, folder, {"serving_default": _from_raw(model)})
 
@@ -33,11 +34,11 @@ def save_graph(model: "TransferModel", folder: Path) -> None:
 def _from_raw(model: "TransferModel") -> "Signature":
     import tensorflow as tf
 
-    network, size = model.network, model.source.input_size
+    network, size, name = model.network, model.source.input_size, TASKS[model.task].output
     text = model.modality == "text"
 
     def answer(raw: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": network(raw if text else tf.cast(raw, tf.float32), training=False)}
+        return {name: network(raw if text else tf.cast(raw, tf.float32), training=False)}
 
     if text:
         return answer, [tf.TensorSpec((None, None), tf.int32, name="token_ids")]
@@ -79,9 +80,9 @@ def _find_tokenizer(model: "TransferModel") -> "Tokenize | None":
 def _from_strings(model: "TransferModel", tokenize: "Tokenize") -> "Signature":
     import tensorflow as tf
 
-    network = model.network
+    network, name = model.network, TASKS[model.task].output
 
     def answer(text: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": network(tokenize(text), training=False)}
+        return {name: network(tokenize(text), training=False)}
 
     return answer, [tf.TensorSpec((None,), tf.string, name="text")]

@@ -1,10 +1,11 @@
-"""Score a table: every column kept, the predicted class and its probability added."""
+"""Score a table: every column kept, the predictions added."""
 
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlkeras.errors import DataError
+from tlkeras.export.answers import cells, columns
 from tlkeras.export.predict import Predictor, predict_texts
 from tlkeras.files import write_file
 
@@ -17,10 +18,11 @@ _WRITERS = {".csv", ".tsv", ".jsonl"}
 
 
 def predict_table(predictor: Predictor, path: str | Path, output: str | Path, *, text_column: str | None = None) -> Path:
-    """Classify the texts of a table and write it with two more columns, `label` and `probability`.
+    """Predict on the texts of a table and write it with more columns: `label` and `probability`.
 
-    Where the table has columns of these names, the new ones are `predicted_label` and `predicted_probability`. In CSV and TSV,
-    a cell that a spreadsheet would run as a formula gets a `'` in front.
+    With several labels they are `labels` and `probabilities`, in regression `value` (see `tlkeras.export.answers.columns`).
+    Where the table has columns of these names, the new ones begin with `predicted_`. In CSV and TSV, a cell that a spreadsheet
+    would run as a formula gets a `'` in front.
 
     Args:
         predictor: A loaded text model.
@@ -47,10 +49,12 @@ def predict_table(predictor: Predictor, path: str | Path, output: str | Path, *,
     if column not in table.columns:
         raise DataError(f"{path} has no column {column!r}. Its columns: {', '.join(table.columns)}")
     predictions = predict_texts(predictor, list(table[column]))
-    prefix = "predicted_" if {"label", "probability"} & set(table.columns) else ""
+    names = columns(predictor.task)
+    prefix = "predicted_" if set(names) & set(table.columns) else ""
+    answers = [cells(predictor.task, predictor.labels, prediction) for prediction in predictions]
     scored = table.copy()
-    scored[f"{prefix}label"] = [prediction.label for prediction in predictions]
-    scored[f"{prefix}probability"] = [prediction.probability for prediction in predictions]
+    for place, name in enumerate(names):
+        scored[f"{prefix}{name}"] = [answer[place] for answer in answers]
     write_file(output, lambda temporary: _write(scored, temporary, output.suffix.lower()))
     _log.info("Wrote %s: %d rows, texts from column %r", output, len(scored), column)
     return output

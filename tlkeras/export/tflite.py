@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from tlkeras.export import metadata
 from tlkeras.export.tflite_metadata import add_image_metadata
 from tlkeras.features.litert import Quantize, convert_saved_model
+from tlkeras.tasks.table import TASKS
 
 if TYPE_CHECKING:
     from tlkeras.tasks.model import TransferModel
@@ -15,7 +16,7 @@ def write_tflite(model: "TransferModel", graph: Path, path: Path, *, quantize: Q
     """Write a `.tflite` and return its contract.
 
     Pictures enter as a uint8 batch named `image`, `(batch, size, size, 3)`; texts as an int32 batch named `token_ids` of any
-    length. Both give `probabilities`, float32, `(batch, classes)`.
+    length. Both give the task's output, float32: `probabilities`, `(batch, classes)`, or `value`, `(batch, 1)`.
 
     Args:
         model: The model.
@@ -25,7 +26,9 @@ def write_tflite(model: "TransferModel", graph: Path, path: Path, *, quantize: Q
     """
     content = convert_saved_model(graph, quantize=quantize)
     if model.modality == "image":
-        content = add_image_metadata(content, name=model.network.name, licence=model.source.facts.get("licence"))
+        output = TASKS[model.task].output
+        licence = model.source.facts.get("licence")
+        content = add_image_metadata(content, name=model.network.name, licence=licence, output=output)
     terms = metadata.contract(model)
     path.write_bytes(metadata.seal_tflite(content, terms, metadata.associated_files(model)))
     return terms

@@ -16,20 +16,21 @@ _NORMALIZATION = 1  # union ProcessUnitOptions
 _AXIS_LABELS = 2  # enum AssociatedFileType
 
 
-def add_image_metadata(content: bytes, *, name: str, licence: str | None = None) -> bytes:
+def add_image_metadata(content: bytes, *, name: str, licence: str | None = None, output: str = "probabilities") -> bytes:
     """Return the LiteRT model with a description of its input (RGB, no scaling needed) and its outputs (`labels.txt`).
 
     Args:
-        content: A LiteRT model with one uint8 image input and one output of class probabilities.
+        content: A LiteRT model with one uint8 image input and one output.
         name: The model's name.
         licence: The licence of its weights.
+        output: What its output is: `"probabilities"`, or `"value"`.
     """
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(_model_metadata(name, licence or "unknown"), np.uint8)
+    buffer.data = np.frombuffer(_model_metadata(name, licence or "unknown", output), np.uint8)
     entry = schema.MetadataT()
     entry.name, entry.buffer = "TFLITE_METADATA", len(model.buffers)
     model.buffers.append(buffer)
@@ -39,7 +40,7 @@ def add_image_metadata(content: bytes, *, name: str, licence: str | None = None)
     return bytes(builder.Output())
 
 
-def _model_metadata(name: str, licence: str) -> bytes:
+def _model_metadata(name: str, licence: str, output: str) -> bytes:
     import flatbuffers
 
     builder = flatbuffers.Builder(1024)
@@ -77,15 +78,10 @@ def _model_metadata(name: str, licence: str) -> bytes:
         }
     )
     labels = table({0: text(LABELS), 1: text("The class of each output.")}, {2: _AXIS_LABELS})
-    probabilities = table(
-        {
-            0: text("probabilities"),
-            3: content(_FEATURES, table({})),
-            5: table({0: floats(1.0), 1: floats(0.0)}),
-            6: tables([labels]),
-        }
-    )
-    graph = table({2: tables([image]), 3: tables([probabilities])})
+    scores = {0: text(output), 3: content(_FEATURES, table({})), 6: tables([labels])}
+    if output == "probabilities":
+        scores[5] = table({0: floats(1.0), 1: floats(0.0)})
+    graph = table({2: tables([image]), 3: tables([table(scores)])})
     root = table({0: text(name), 2: text("1"), 3: tables([graph]), 5: text(licence), 7: text("1.0.0")})
     builder.Finish(root, b"M001")
     return bytes(builder.Output())

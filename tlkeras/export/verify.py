@@ -2,7 +2,7 @@
 
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +11,11 @@ import numpy as np
 
 from tlkeras.data.examples import EncodedImages, Examples, ImageArrays, ImageFiles, Texts
 from tlkeras.errors import ParityError, TlkerasError
-from tlkeras.evaluation.evaluate import paired_gain
-from tlkeras.evaluation.metrics import Measure, wilson
+from tlkeras.evaluation.evaluate import MEASURES, paired_gain, target_array
+from tlkeras.evaluation.nulls import predictions
+from tlkeras.export import compare
 from tlkeras.export.artifact import Artifact, Parity
+from tlkeras.export.bounds import BOUNDS, Findings, beyond
 from tlkeras.export.predict import Prediction, load_artifact, predict_images, predict_texts
 from tlkeras.files import write_json
 
@@ -25,47 +27,20 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """How far an artefact's probabilities may be from Keras's.
-
-    A model whose outputs hardly vary is held to less, in proportion: a fixed bound would let it hide any defect.
+class _Reference:
+    """What Keras answers, and what is true.
 
     Attributes:
-        largest: The largest difference of one probability.
-        mean: The mean over the examples of each one's largest difference.
-        share: `largest` as a share of the range that the reference outputs span over the examples, if that is less; `mean`
-            shrinks with it.
-        changed: The share of examples whose label may change, ties apart; refused where the 95 % interval lies above it.
-        tie: A label may change freely where Keras's two best classes are closer than this.
-        drop: How much accuracy may be lost; refused where the loss is larger and its 95 % interval lies above 0.
+        task: The task.
+        labels: The names of the outputs.
+        outputs: float32, shape `(n, classes)`, or `(n, 1)` for values.
+        targets: See `Evaluation.targets`.
     """
 
-    largest: float
-    mean: float
-    share: float
-    changed: float = 0.0
-    tie: float = 0.0
-    drop: float = 0.0
-
-
-# The same arithmetic in another order: 4e-5 was the most seen on trained networks of 3 to 24 million weights. A label changes
-# only at a tie then.
-_EXACT = Bounds(largest=1e-4, mean=1e-4, share=0.01, tie=2e-4)
-BOUNDS = {
-    "saved_model": _EXACT,
-    "tflite_float32": _EXACT,
-    # Weights of 11 bits. A confident network multiplies their rounding: on EfficientNet-Lite0, fine-tuned, 1,000 pictures moved
-    # by 0.0007 in the mean and by 0.027 at most, and two labels changed, both at margins below 0.01.
-    "tflite_float16": Bounds(largest=0.1, mean=0.003, share=0.5, changed=0.005, tie=0.02, drop=0.002),
-}
-
-
-@dataclass(frozen=True)
-class _Reference:
-    probabilities: np.ndarray
-    spread: float
-    labels: list[str]
-    truth: list[str]
+    task: str
+    labels: tuple[str, ...]
+    outputs: np.ndarray
+    targets: np.ndarray
 
 
 def verify(
@@ -115,23 +90,18 @@ def _reference(model: "TransferModel", examples: Examples) -> _Reference:
     from tlkeras.features.inputs import read_inputs
 
     (rows,) = run_network(model.network, [read_inputs(examples, model.source)])
-    probabilities = rows.values
-    if not np.isfinite(probabilities).all():
+    outputs = rows.values
+    if not np.isfinite(outputs).all():
         raise ParityError(
             "The Keras model gives outputs that are not finite, so there is nothing to compare with: train it again."
         )
-    spread = float(np.ptp(probabilities, axis=0).max()) if len(probabilities) else 0.0
-    if spread < 1e-4:
+    varies = compare.spread(model.task, outputs) / (np.abs(outputs).max() if model.task == "regression" else 1.0)
+    if not varies >= 1e-4:
         raise ParityError(
-            f"The Keras model answers the same for all {len(examples)} examples (its probabilities differ by {spread:.1g}), "
+            f"The Keras model answers the same for all {len(examples)} examples (its outputs differ by {varies:.1g}), "
             "so a comparison would prove nothing. Train it longer, or verify on examples that differ."
         )
-    return _Reference(
-        probabilities=probabilities,
-        spread=spread,
-        labels=[model.classes[index] for index in probabilities.argmax(axis=1)],
-        truth=[model.classes[index] for index in examples.labels],
-    )
+    return _Reference(model.task, model.classes, outputs, target_array(examples))
 
 
 def _raw_inputs(examples: Examples) -> Sequence[str] | Sequence[bytes]:
@@ -156,35 +126,19 @@ def _as_png(pixels: np.ndarray) -> bytes:
 
 
 def _compare(artifact: Artifact, model: "TransferModel", reference: _Reference, examples: Examples, inputs: Sequence) -> Parity:
-    result = Parity(
-        target=artifact.target,
-        n=len(examples),
-        label_agreement=0.0,
-        accuracy_keras=_share(reference.labels, reference.truth),
-        accuracy_artifact=0.0,
-        max_difference=1.0,
-        passed=False,
-    )
+    result = Parity(artifact.target, len(examples), measure=compare.MEASURES[model.task])
     try:
         predictor = load_artifact(artifact.path)
         if predictor.labels != model.classes:
             raise TlkerasError(f"its labels are {list(predictor.labels)[:10]}, the model's {list(model.classes)[:10]}")
+        if predictor.task != model.task:
+            raise TlkerasError(f"its task is {predictor.task}, the model's {model.task}")
         answers = (predict_texts if model.modality == "text" else predict_images)(predictor, inputs)
         result = _judge(result, reference, answers, examples)
     # Whatever a damaged artefact does, the others are still to be checked.
     except Exception as error:
         result = replace(result, problem=str(error) or type(error).__name__)
-    _log.info(
-        "%-15s %s: same label %6.2f %%, accuracy %.4f (Keras %.4f), largest difference %.1e, n %d%s",
-        result.target,
-        "equal" if result.passed else "DIFFERS",
-        100 * result.label_agreement,
-        result.accuracy_artifact,
-        result.accuracy_keras,
-        result.max_difference,
-        result.n,
-        f": {result.problem}" if result.problem else "",
-    )
+    _log.info("%s", _line(result))
     return result
 
 
@@ -192,55 +146,63 @@ def _judge(result: Parity, reference: _Reference, answers: Sequence[Prediction],
     unread = [f"{examples.store.where(i)} ({answer.problem})" for i, answer in enumerate(answers) if answer.problem]
     if unread:
         return replace(result, problem="inputs that Keras reads cannot be read", disagreements=tuple(unread[:_SHOWN]))
-    difference = np.abs(np.stack([answer.probabilities for answer in answers]) - reference.probabilities).max(axis=1)
-    difference = np.where(np.isfinite(difference), difference, 1.0)
-    labels = np.array([str(answer.label) for answer in answers])
-    changed = labels != np.array(reference.labels)
-    truth = np.array(reference.truth)
-    drop = paired_gain(np.array(reference.labels) == truth, labels == truth)
-    problems = list(_problems(BOUNDS[result.target], reference, difference, changed, drop))
-    suspects = changed | (difference > np.quantile(difference, 0.9)) if problems else changed
-    worst = [i for i in np.argsort(-difference, kind="stable") if suspects[i]]
+    task = reference.task
+    outputs = np.stack([[answer.value] if task == "regression" else answer.probabilities for answer in answers])
+    found = _find(reference, outputs)
+    problems = list(beyond(BOUNDS[result.target], found, measure=result.measure))
+    suspects = found.changed | (found.difference >= np.quantile(found.difference, 0.9)) if problems else found.changed
+    worst = [i for i in np.argsort(-found.difference, kind="stable") if suspects[i]]
     return replace(
         result,
-        label_agreement=float(1 - changed.mean()),
-        accuracy_artifact=_share(labels, reference.truth),
-        drop=drop,
-        max_difference=float(difference.max()),
-        mean_difference=float(difference.mean()),
+        label_agreement=None if task == "regression" else float(1 - found.changed.mean()),
+        measure_keras=_measure(reference, reference.outputs),
+        measure_artifact=_measure(reference, outputs),
+        drop=found.drop,
+        max_difference=float(found.difference.max()),
+        mean_difference=float(found.difference.mean()),
         passed=not problems,
         disagreements=tuple(
-            f"{examples.store.where(int(i))}: {str(labels[i])!r} instead of {reference.labels[i]!r}, "
-            f"differs by {difference[i]:.1e}"
+            f"{examples.store.where(int(i))}: {compare.in_words(task, reference.labels, outputs[i])} instead of "
+            f"{compare.in_words(task, reference.labels, reference.outputs[i])}, differs by {found.difference[i]:.1e}"
             for i in worst[:_SHOWN]
         ),
         problem="; ".join(problems),
     )
 
 
-def _problems(
-    bounds: Bounds, reference: _Reference, difference: np.ndarray, changed: np.ndarray, drop: Measure
-) -> Iterator[str]:
-    """Yield what lies beyond the bounds, in words."""
-    largest = min(bounds.largest, bounds.share * reference.spread)
-    mean = bounds.mean * largest / bounds.largest
-    if difference.max() > largest:
-        yield f"probabilities differ by up to {difference.max():.1e}, allowed is {largest:.1e}"
-    if difference.mean() > mean:
-        yield f"probabilities differ by {difference.mean():.1e} in the mean, allowed is {mean:.1e}"
-    two_best = np.sort(reference.probabilities, axis=1)[:, -2:]
-    beyond_ties = int((changed & (np.ptp(two_best, axis=1) >= bounds.tie)).sum())
-    if beyond_ties and wilson(beyond_ties, len(changed)).low > bounds.changed:
-        yield f"{beyond_ties} of {len(changed)} labels differ beyond ties, allowed is {bounds.changed:.1%}"
-    if drop.value > bounds.drop and drop.low > 0:
-        yield (
-            f"accuracy is lower by {100 * drop.value:.2f} points [{100 * drop.low:.2f}, {100 * drop.high:.2f}], "
-            f"allowed is {100 * bounds.drop:.2f}"
-        )
+def _find(reference: _Reference, outputs: np.ndarray) -> Findings:
+    task = reference.task
+    changed = compare.decisions(task, outputs) != compare.decisions(task, reference.outputs)
+    spread = compare.spread(task, reference.outputs)
+    return Findings(
+        difference=compare.differences(task, reference.outputs, outputs),
+        changed=changed.any(axis=1),
+        margin=compare.margins(task, reference.outputs, changed),
+        drop=paired_gain(_scores(reference, reference.outputs), _scores(reference, outputs)),
+        spread=1.0 if task == "regression" else spread,
+        unit=spread if task == "regression" else 1.0,
+    )
 
 
-def _share(labels: Sequence[str] | np.ndarray, truth: Sequence[str]) -> float:
-    return float(np.mean([label == true for label, true in zip(labels, truth, strict=True)]))
+def _scores(reference: _Reference, outputs: np.ndarray) -> np.ndarray:
+    return MEASURES[reference.task].score(reference.targets, predictions(reference.task, outputs))
+
+
+def _measure(reference: _Reference, outputs: np.ndarray) -> float:
+    scores = _scores(reference, outputs)
+    return float(-scores.mean() if reference.task == "regression" else scores.mean())
+
+
+def _line(result: Parity) -> str:
+    problem = f": {result.problem}" if result.problem else ""
+    start = f"{result.target:<15} {'equal' if result.passed else 'DIFFERS'}"
+    if result.measure_keras is None:
+        return f"{start}, n {result.n}{problem}"
+    agreement = "" if result.label_agreement is None else f"same label {100 * result.label_agreement:6.2f} %, "
+    return (
+        f"{start}: {agreement}{result.measure} {result.measure_artifact:.4f} (Keras {result.measure_keras:.4f}), "
+        f"largest difference {result.max_difference:.1e}, mean {result.mean_difference:.1e}, n {result.n}{problem}"
+    )
 
 
 def _complaint(artifact: Artifact, result: Parity) -> str:

@@ -1,0 +1,92 @@
+"""How far an artefact may be from Keras, by target, and what lies beyond."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tlkeras.evaluation.metrics import Measure, wilson
+
+FEWEST = 100
+"""With fewer examples than this, lost accuracy is reported and not judged."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far an artefact's outputs may be from Keras's.
+
+    A model whose outputs hardly vary is held to less, in proportion: a fixed bound would let it hide any defect.
+
+    Attributes:
+        largest: The largest difference of one probability, or of one value in deviations of the values.
+        mean: The mean over the examples of each one's largest difference.
+        share: `largest` as a share of the range that the reference's probabilities span over the examples, if that is less;
+            `mean` shrinks with it.
+        changed: The share of examples whose label may change, ties apart; refused where the 95 % interval lies above it.
+        tie: A label may change freely where Keras's two best classes are closer than this.
+        drop: How much of the measure may be lost: a share of 1, or for values a share of their deviation. Refused where the
+            loss is larger and its 95 % interval lies above 0.
+    """
+
+    largest: float
+    mean: float
+    share: float
+    changed: float = 0.0
+    tie: float = 0.0
+    drop: float = 0.0
+
+
+# The same arithmetic in another order: 4e-5 was the most seen on trained networks of 3 to 24 million weights. A label changes
+# only at a tie then.
+_EXACT = Bounds(largest=1e-4, mean=1e-4, share=0.01, tie=2e-4)
+BOUNDS = {
+    "saved_model": _EXACT,
+    "tflite_float32": _EXACT,
+    # Weights of 11 bits. A confident network multiplies their rounding: on EfficientNet-Lite0, fine-tuned, 1,000 pictures moved
+    # by 0.0007 in the mean and by 0.027 at most, and two labels changed, both at margins below 0.01.
+    "tflite_float16": Bounds(largest=0.1, mean=0.003, share=0.5, changed=0.005, tie=0.02, drop=0.002),
+}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a comparison found.
+
+    Attributes:
+        difference: How far each example's output is from the reference's, shape `(n,)`.
+        changed: Whether its label is another one, boolean, shape `(n,)`.
+        margin: How sure the reference was of it, shape `(n,)`.
+        drop: What is lost of the measure, paired.
+        spread: How much the reference's outputs vary; 1 for values, whose differences are in deviations.
+        unit: What one of the drop's units is: 1, or the deviation of the values.
+    """
+
+    difference: np.ndarray
+    changed: np.ndarray
+    margin: np.ndarray
+    drop: Measure
+    spread: float
+    unit: float = 1.0
+
+
+def beyond(bounds: Bounds, found: Findings, *, measure: str = "accuracy") -> Iterator[str]:
+    """Yield what lies beyond the bounds, in words."""
+    largest = min(bounds.largest, bounds.share * found.spread)
+    mean = bounds.mean * largest / bounds.largest
+    what = "values" if measure == "mean_absolute_error" else "probabilities"
+    unit = " deviations" if what == "values" else ""
+    if found.difference.max() > largest:
+        yield f"{what} differ by up to {found.difference.max():.1e}{unit}, allowed is {largest:.1e}"
+    if found.difference.mean() > mean:
+        yield f"{what} differ by {found.difference.mean():.1e}{unit} in the mean, allowed is {mean:.1e}"
+    n = len(found.changed)
+    decided = int((found.changed & (found.margin >= bounds.tie)).sum())
+    if decided and wilson(decided, n).low > bounds.changed:
+        yield f"{decided} of {n} labels differ beyond ties, allowed is {bounds.changed:.1%}"
+    drop, allowed = found.drop, bounds.drop * found.unit
+    if n >= FEWEST and drop.value > allowed and drop.low > 0:
+        if what == "values":
+            yield f"the error is larger by {drop.value:.3g} [{drop.low:.3g}, {drop.high:.3g}], allowed is {allowed:.3g}"
+        else:
+            value, low, high, most = (f"{100 * number:.2f}" for number in (drop.value, drop.low, drop.high, allowed))
+            yield f"{measure} is lower by {value} points [{low}, {high}], allowed is {most}"

@@ -1,0 +1,70 @@
+"""Artefacts in their own runtimes: from a file or folder to a function of one batch."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlkeras.export.artifact import ArtifactError
+from tlkeras.export.metadata import Embedded, read_saved_model, read_tflite
+
+Run = Callable[[np.ndarray], np.ndarray]
+"""One batch of an artefact's own input (uint8 pictures, int32 token ids or strings) to its output, float32, a row for each."""
+
+
+def open_artifact(path: Path, *, threads: int | None = None) -> tuple[Embedded, Run]:
+    """Check an exported file or folder and load it into its runtime.
+
+    Args:
+        path: What `export_model` wrote.
+        threads: Threads that compute, for `.tflite`; all cores if not given.
+
+    Raises:
+        ArtifactError: It is damaged, foreign, or not a model at all.
+    """
+    if not path.exists():
+        raise ArtifactError(f"There is no such artefact. Received: {path}. Give a .tflite file or a saved_model folder.")
+    if path.is_dir():
+        embedded = read_saved_model(path)
+        return embedded, _saved_model(path, embedded)
+    embedded = _read_file(path)
+    return embedded, _litert(path, embedded, threads)
+
+
+def _read_file(path: Path) -> Embedded:
+    with path.open("rb") as stream:
+        start = stream.read(8)
+    if start[4:] != b"TFL3":
+        raise ArtifactError(
+            f"{path} is not a .tflite model (byte 4 on should read 'TFL3'). Received: {start[4:]!r}. "
+            "Give a .tflite file or a saved_model folder that tlkeras exported."
+        )
+    return read_tflite(path)
+
+
+def _litert(path: Path, embedded: Embedded, threads: int | None) -> Run:
+    from tlkeras.features.litert import load_litert
+
+    model = load_litert(path, threads=threads)
+    name, output = embedded.contract["input"]["name"], embedded.contract["output"]["name"]
+    if name not in model.inputs or output not in model.outputs:
+        raise ArtifactError(
+            f"{path} contradicts its own contract: it has no input {name!r} or no output {output!r}. Export again."
+        )
+    return lambda batch: model(**{name: batch})[output]
+
+
+def _saved_model(path: Path, embedded: Embedded) -> Run:
+    import tensorflow as tf
+
+    if embedded.contract["input"]["dtype"] == "string":
+        import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
+    loaded = tf.saved_model.load(str(path))
+    signature = loaded.signatures["serving_default"]
+    name, output = embedded.contract["input"]["name"], embedded.contract["output"]["name"]
+
+    def run(batch: np.ndarray, keep: Any = loaded) -> np.ndarray:  # a signature does not keep its variables alive
+        return signature(**{name: tf.constant(batch)})[output].numpy()
+
+    return run

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from tlkeras.data.pipelines import tokenize
+from tlkeras.data.pipelines import TokenizerFit, measure_tokenizer, tokenize, warn_of_foreign_texts
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "one", "two", "three", "four"]
 
@@ -64,3 +64,23 @@ def test_no_texts_give_no_rows(tokenizer):
 def test_tokenizing_imports_no_tensorflow():
     code = "import sys, tlkeras.data.pipelines; print('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+
+
+def test_a_tokenizer_that_knows_the_texts_is_told_from_one_that_does_not(tokenizer, caplog):
+    assert measure_tokenizer(["one two", "three what"], tokenizer) == TokenizerFit(unknown=0.25, pieces=1.0)
+    pieces = Tokenizer(models.WordPiece({"[UNK]": 0, "one": 1, "t": 2, "##w": 3, "##o": 4}, unk_token="[UNK]"))
+    pieces.pre_tokenizer = pre_tokenizers.Whitespace()
+    pieces.enable_truncation(1)
+    assert measure_tokenizer(["one two"], pieces) == TokenizerFit(unknown=0.0, pieces=2.0)
+    assert pieces.truncation["max_length"] == 1
+    with caplog.at_level(logging.WARNING, logger="tlkeras"):
+        warn_of_foreign_texts(["one two three"] * 50, tokenizer, "known")
+    assert not caplog.records
+    warn_of_foreign_texts(["one what", "one two"], tokenizer, "small")
+    assert "'small' hardly knows these texts: 25 % of the tokens are unknown" in caplog.text
+
+
+def test_a_tokenizer_without_an_unknown_token_is_measured_by_its_pieces():
+    own = Tokenizer(models.BPE({"a": 0, "b": 1}, []))
+    own.pre_tokenizer = pre_tokenizers.Whitespace()
+    assert measure_tokenizer(["ab a", ""], own) == TokenizerFit(unknown=0.0, pieces=1.5)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tlkeras.data.augment import augment_pixels, augment_tokens, mix_pixels, require_level
-from tlkeras.data.examples import Splits
+from tlkeras.data.examples import Splits, Texts
+from tlkeras.data.pipelines import warn_of_foreign_texts
 from tlkeras.features.inputs import read_inputs
 from tlkeras.features.rows import Rows, ragged
 from tlkeras.sources.model import SourceModel
@@ -69,6 +70,8 @@ def read_training_data(
     y, val_y = encode(splits.train.targets, model.scale), encode(splits.val.targets, model.scale)
     train, val = read_inputs(splits.train, model.source), read_inputs(splits.val, model.source)
     _report_cut(train, model.source)
+    if isinstance(splits.train.store, Texts) and model.source.tokenizer is not None:
+        warn_of_foreign_texts(splits.train.store.texts, model.source.tokenizer, model.source.name)
     level = _level(phases)
     if level == "none" and not flip:
         return TrainingData((train,), (y,), val, val_y, plan)

@@ -106,8 +106,7 @@ def warn_of_foreign_texts(texts: Sequence[str], tokenizer: "tokenizers.Tokenizer
     if fit.poor:
         _LOGGER.warning(
             "The tokenizer of %r hardly knows these texts: %.0f %% of the tokens are unknown, and a word falls into %.1f "
-            "pieces (about 1.2 in the language it was made for). Take a source model for this language; `tlkeras sources` lists "
-            "them.",
+            "pieces (about 1.2 in the language it was made for). Take a source model for this language: tlkeras sources",
             source,
             100 * fit.unknown,
             fit.pieces,

@@ -23,6 +23,7 @@ DEMO = {"data": "sample", "source": "efficientnet_lite0", "image_size": 97}
 """What `tlkeras demo` sets: the embedded pictures, weights from a package, a size that two cores do in a minute."""
 
 _Name = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+_Artifact = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="ARTIFACT")]
 _File = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
 
 
@@ -96,7 +97,7 @@ def run(recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME
 
 
 def predict(
-    artifact: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="ARTIFACT")],
+    artifact: _Artifact,
     inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="INPUT…")],
     /,
     *,
@@ -146,6 +147,19 @@ def _score_table(predictor: "Predictor", items: Sequence[str], output: Path | No
             f"A table is scored alone, into a new one: tlkeras predict {predictor.path} {items[0]} --output scored.csv"
         )
     predict_table(predictor, items[0], output, text_column=text_column)
+
+
+def serve(artifact: _Artifact, /, *, host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Show an exported model as a page to try and a JSON API; needs the extra `serve`.
+
+    Args:
+        artifact: Exported .tflite file or SavedModel folder; or a run folder, to see similar training examples as well.
+        host: Address to bind; any but this machine's own asks for a token, which is printed.
+        port: Port to bind; 0 takes a free one.
+    """
+    from tlkeras.serve.server import run_server
+
+    run_server(artifact, host=host, port=port)
 
 
 def sources() -> None:
@@ -242,6 +256,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "check": check,
     "predict": predict,
+    "serve": serve,
     "sources": sources,
     "blocks": blocks,
     "doctor": doctor,

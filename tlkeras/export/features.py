@@ -1,0 +1,42 @@
+"""Feature vectors out of an exported `.tflite`: what its head reads, as one more output of the same graph."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tlkeras.export.artifact import ArtifactError
+
+FEATURES = "features"
+"""The name of the added output."""
+
+
+def with_features(path: str | Path) -> bytes:
+    """Return a LiteRT model that also gives the feature vectors which its head reads, float32, shape `(batch, channels)`.
+
+    The head is the last fully connected operation; its first input becomes an output named `features`. The other outputs stay
+    what they are, bit for bit.
+
+    Args:
+        path: A `.tflite` file that `export_model` wrote.
+
+    Raises:
+        ArtifactError: There is no such operation, or it does not read float32.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    content = Path(path).read_bytes()
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+    graph = model.subgraphs[0]
+    dense = schema.BuiltinOperator.FULLY_CONNECTED
+    heads = [one for one in graph.operators if model.operatorCodes[one.opcodeIndex].builtinCode == dense]
+    place = int(heads[-1].inputs[0]) if heads else -1
+    if place < 0 or graph.tensors[place].type != schema.TensorType.FLOAT32:
+        raise ArtifactError(f"{path} has no head that reads float32 features. Give the float32 .tflite.")
+    graph.outputs = np.append(graph.outputs, place).astype(np.int32)
+    entry = schema.TensorMapT()
+    entry.name, entry.tensorIndex = FEATURES.encode(), place
+    model.signatureDefs[0].outputs.append(entry)
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())

@@ -1,0 +1,141 @@
+"""What the server answers with: one loaded model, a few threads that decode, one that computes."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tlkeras.export.answers import read_output
+from tlkeras.serve import explain, inputs, similar
+from tlkeras.serve.batches import Batcher
+from tlkeras.serve.limits import Limits
+from tlkeras.serve.problems import ProblemError, busy
+
+if TYPE_CHECKING:
+    from tlkeras.export.predict import Prediction, Predictor
+
+FindNeighbours = Callable[[], similar.Neighbours]
+_DECODERS = 2
+"""Pictures that are decoded at the same time; each may take some hundred megabytes while it is."""
+_NEAREST = 8
+
+
+class Engine:
+    """Answers requests, one model and its training examples at hand.
+
+    Attributes:
+        predictor: The model.
+        limits: What is accepted.
+        batcher: Feeds the model.
+        similar_state: `"none"`, `"preparing"`, `"ready"`, or why there are no training examples.
+    """
+
+    def __init__(self, predictor: "Predictor", limits: Limits, find_neighbours: FindNeighbours | None = None) -> None:
+        """Get ready; nothing is computed yet.
+
+        Args:
+            predictor: The model.
+            limits: What is accepted.
+            find_neighbours: Reads the training examples; called by `prepare`, in a thread.
+        """
+        self.predictor = inputs.with_ready_tokenizer(predictor)
+        self.limits = limits
+        self.batcher = Batcher(predictor.run)
+        self.similar_state = "preparing" if find_neighbours else "none"
+        self._find_neighbours = find_neighbours
+        self._neighbours: similar.Neighbours | None = None
+        self._decoders = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")
+        self._searcher = ThreadPoolExecutor(1, thread_name_prefix="similar")
+
+    async def prepare(self) -> None:
+        """Read the training examples; whatever goes wrong there, predictions go on."""
+        if self._find_neighbours is None:
+            return
+        try:
+            self._neighbours = await self._in(self._searcher, self._find_neighbours)
+        except Exception as error:
+            self.similar_state = f"The training examples cannot be shown: {error}"
+        else:
+            self.similar_state = "ready"
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self.batcher.close()
+        for pool in (self._decoders, self._searcher):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    async def predict(self, body: bytes, top: int | None = None) -> dict[str, Any]:
+        """Return the answer for one picture or text, as JSON values."""
+        row, _ = await self._read(body)
+        return self._answer(await self.batcher.compute(row), top)
+
+    async def explain(self, body: bytes, top: int | None = None) -> dict[str, Any]:
+        """Return the answer, and how much of it hangs on each part of the input."""
+        row, text = await self._read(body)
+        output = await self.batcher.compute(row)
+        place = int(np.argmax(output))
+        explanation = await (
+            self._explain_picture(row, output, place) if text is None else self._explain_text(text, output, place)
+        )
+        of = self.predictor.labels[place]
+        return {**self._answer(output, top), "explanation": {"of": of, **explanation}}
+
+    async def similar(self, body: bytes) -> dict[str, Any]:
+        """Return the training examples that are nearest to the input."""
+        neighbours = self._neighbours
+        if neighbours is None:
+            if self.similar_state == "preparing":
+                raise busy("The training examples are still being read. Try again.")
+            reason = (
+                "Serve a run folder to see them: tlkeras serve RUN." if self.similar_state == "none" else self.similar_state
+            )
+            raise ProblemError(404, f"There are no training examples here. {reason}")
+        row, _ = await self._read(body)
+        found = await self._in(self._searcher, similar.nearest, neighbours, row, _NEAREST)
+        return {"examples": found, "searched": len(neighbours.examples), "training_examples": neighbours.total}
+
+    async def _read(self, body: bytes) -> tuple[np.ndarray, str | None]:
+        if self.predictor.modality == "image":
+            return await self._in(self._decoders, inputs.picture_row, self.predictor, body, self.limits), None
+        text = await self._in(self._decoders, inputs.read_text, body, self.limits)
+        return await self._in(self._decoders, inputs.text_row, self.predictor, text), text
+
+    async def _explain_picture(self, pixels: np.ndarray, output: np.ndarray, place: int) -> dict[str, Any]:
+        outputs = await self.batcher.compute_many(explain.covered_pictures(pixels))
+        drops = explain.cell_drops(output[place] - outputs[:, place])
+        return {"kind": "occlusion", "drops": np.round(drops, 5).tolist(), "picture": similar.picture_uri(pixels)}
+
+    async def _explain_text(self, text: str, output: np.ndarray, place: int) -> dict[str, Any]:
+        parts = explain.text_parts(text)
+        shorter = [inputs.text_row(self.predictor, explain.without_part(text, part)) for part in parts]
+        outputs = await asyncio.gather(*map(self.batcher.compute, shorter))
+        drops = [round(float(output[place] - other[place]), 5) for other in outputs]
+        words = [{"text": text[part.start : part.stop], "drop": drop} for part, drop in zip(parts, drops, strict=True)]
+        return {"kind": "words", "words": words}
+
+    def _answer(self, output: np.ndarray, top: int | None) -> dict[str, Any]:
+        predictor = self.predictor
+        return as_json(read_output(predictor.task, predictor.labels, "", output), predictor.task, predictor.labels, top)
+
+    async def _in(self, pool: ThreadPoolExecutor, function: Callable, *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+
+
+def as_json(prediction: "Prediction", task: str, labels: tuple[str, ...], top: int | None = None) -> dict[str, Any]:
+    """Return an answer as JSON values; probabilities have 6 decimals, as those of `tlkeras predict --json`.
+
+    Args:
+        prediction: The answer.
+        task: The model's task.
+        labels: The names of its outputs.
+        top: Scores to give, the best first; all if not given.
+    """
+    if task == "regression":
+        return {"task": task, "name": labels[0], "value": prediction.value}
+    order = prediction.probabilities.argsort()[::-1][:top]
+    scores = [{"label": labels[index], "probability": round(float(prediction.probabilities[index]), 6)} for index in order]
+    if task == "multi_label":
+        return {"task": task, "labels": list(prediction.labels), "scores": scores}
+    return {"task": task, "label": prediction.label, "probability": scores[0]["probability"], "scores": scores}

@@ -40,6 +40,12 @@ class Config:
     """Mirror half of the varied pictures; leave it off where left and right differ (text, arrows, hands)."""
     balance: Literal["auto", "none", "weights", "sampling", "focal"] = "auto"
     """What is done about rare classes; `auto` weights classes where one is three times as frequent as another."""
+    splits: str | None = None
+    """A `splits.csv` of an earlier run to be followed; new examples join its parts."""
+    quarantine: str | None = None
+    """A list of examples to leave out, which `tlkeras check` writes."""
+    near_duplicates: bool = True
+    """Keep near copies in one part of the split, as exact copies always are."""
     seed: int = 0
     """Seed of the split, the head's initial weights, dropout and the order of the pictures."""
     output: str | None = None
@@ -59,7 +65,13 @@ def run(config: Config) -> "tl.Run":
     run = tl.create_run("image_classification", config)
 
     # 2. Read the pictures and split them into training, validation and test
-    splits = tl.load_images(config.data, seed=config.seed)
+    splits = tl.load_images(
+        config.data,
+        splits=config.splits,
+        quarantine=config.quarantine,
+        near_duplicates=config.near_duplicates,
+        seed=config.seed,
+    )
     tl.save_splits(splits, run.path / "splits.csv")
 
     # 3. Take a source model and put a new head on it
@@ -77,14 +89,7 @@ def run(config: Config) -> "tl.Run":
 
     # 5. Train: the frozen part runs once, Keras trains what lies above it
     tl.fit(
-        model,
-        splits,
-        phases,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        balance=config.balance,
-        flip=config.flip,
-        run=run,
+        model, splits, phases, batch_size=config.batch_size, balance=config.balance, flip=config.flip, seed=config.seed, run=run
     )
 
     # 6. Evaluate on the test pictures, beside what no transfer would have given

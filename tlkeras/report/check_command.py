@@ -36,6 +36,6 @@ def check_and_save(
         deep=settings.deep,
         on_progress=on_progress,
     )
-    folder = settings.output or ROOT / "check" / (Path(data).expanduser().resolve().stem or "data")
+    folder = settings.output or ROOT / "check" / (Path(data).expanduser().resolve().name or "data")
     save_check(report, folder)
     return report, folder

@@ -24,8 +24,8 @@ def check_lines(report: CheckReport, folder: Path) -> Iterator[str]:
         kind = "pictures" if report.modality == "image" else "texts"
         usable = f", {report.usable:,} of them usable" if report.usable < report.examples else ""
         classes = f", {len(report.classes)} class{'' if len(report.classes) == 1 else 'es'}" if report.classes else ""
-        pace = f"{report.examples / report.seconds:,.0f} a second" if report.seconds else ""
-        yield _plain(f"{report.origin}: {report.examples:,} {kind}{usable}{classes}; {report.seconds:.1f} s, {pace}")
+        pace = "" if report.deep else f", {report.examples / max(report.seconds, 1e-9):,.0f} a second"
+        yield _plain(f"{report.origin}: {report.examples:,} {kind}{usable}{classes}; {report.seconds:.1f} s{pace}")
     for note in report.notes:
         yield _plain(note)
     for finding in report.findings:

@@ -149,7 +149,7 @@ def _tokens(
         yield Finding(
             "long_texts",
             "warning" if share > 0.1 else "note",
-            f"Texts longer than {sequence_length} tokens ({share:.0%})",
+            f"Texts longer than {sequence_length} tokens ({share:.1%})",
             len(long),
             f"Give --sequence-length {_ninetieth(long, len(texts))} to keep nine of ten whole, if the memory allows.",
             tuple(inventory.offender(row, f"{number:,} tokens") for number, row in sorted(long, reverse=True)),

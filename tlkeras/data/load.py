@@ -258,9 +258,8 @@ def _report(splits: Splits, data: str | Path) -> Splits:
         _LOGGER.warning("Skipped %d: %s", len(splits.skipped), _printable("; ".join(f"{n} x {why}" for why, n in reasons)))
         for skipped in splits.skipped[:3]:
             _LOGGER.warning("  %s: %s", _printable(skipped.where), _printable(skipped.reason))
-    _LOGGER.info(
-        "Blank, mislabelled, tiny …: look for the rest that can be wrong with: tlkeras check %s", _printable(str(data))
-    )
+    if not str(data).startswith("sample"):
+        _LOGGER.info("What else may be wrong with it (copies, blank or mislabelled examples …): tlkeras check %s", data)
     return splits
 
 

@@ -107,7 +107,7 @@ def test_rows_that_do_not_count_add_no_class():
         (
             (["a", "b"], ["c", "d"]),
             {"names": ("x", "y")},
-            r"2 of 2 labels in 'x', 'y'.*row 2: 'c' in the column 'y' is neither",
+            r"2 of 2 labels in 'x', 'y'.*row 2: 'c' in the column",
         ),
         ((["a", "a|"],), {"target": "labels"}, "at least two classes"),
         (([str(n) for n in range(9)],), {}, r"hardly labels.*target='value'"),

@@ -5,22 +5,18 @@ against limits, because the sizes that an archive states are claims.
 """
 
 import errno
-import gzip
 import hashlib
 import json
 import os
 import shutil
-import stat
-import tarfile
 import tempfile
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from pathlib import Path
+from typing import IO
 
+from tlkeras.data.archive_members import iterate_members, safe_name
 from tlkeras.errors import DataError
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".gz")
@@ -31,9 +27,6 @@ OTHER_ARCHIVES = (".7z", ".rar", ".bz2", ".xz", ".zst", ".lz4")
 
 _DONE = ".unpacked.json"
 _CONTRADICTIONS = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
-
-Member = tuple[str, Callable[[], Any]]
-"""The name of a file in an archive, and what opens it."""
 
 
 @dataclass(frozen=True)
@@ -91,31 +84,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tlkeras"
 
 
-def safe_name(name: str) -> PurePosixPath:
-    """Return the relative path that the name of an archive's member means, whatever system wrote it.
-
-    Raises:
-        ValueError: It is absolute, leads out of the folder, or cannot be the name of a file.
-    """
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or (len(name) > 1 and name[1] == ":"):
-        raise ValueError(f"an absolute path: {name!a}")
-    if ".." in path.parts:
-        raise ValueError(f"a path that leads out of the folder: {name!a}")
-    if any(ord(character) < 32 for character in name) or any(len(os.fsencode(part)) > 255 for part in path.parts):
-        raise ValueError(f"a name that no file can have: {name[:100]!a}")
-    return path
-
-
 def _extract(path: Path, folder: Path, limits: Limits) -> tuple[int, int]:
     """Write the members of an archive below a folder; return how many files and bytes there are."""
-    with path.open("rb") as stream:
-        head = stream.read(262 + 6)
     budget = min(limits.size, shutil.disk_usage(folder).free - 2**28)
     allowed = min(budget, max(limits.free_ratio, limits.ratio * path.stat().st_size))
     seen: set[str] = set()
     size = 0
-    for name, source in _members(path, head):
+    for name, source in iterate_members(path):
         place = safe_name(name)
         if len(seen) >= limits.files:
             raise ValueError(f"more than {limits.files:,} files")
@@ -129,63 +104,6 @@ def _extract(path: Path, folder: Path, limits: Limits) -> tuple[int, int]:
         with source() as reader, target.open("xb") as writer:
             size += _copy(reader, writer, allowed - size, f"more than {allowed:,} bytes unpacked, which is the limit")
     return len(seen), size
-
-
-def _members(path: Path, head: bytes) -> Iterator[Member]:
-    """Yield the name of each regular file in an archive and how to open it; refuse anything else but folders."""
-    if head.startswith(b"PK"):
-        with zipfile.ZipFile(path) as archive:
-            yield from _zip_members(archive)
-    elif tarfile.is_tarfile(path):
-        if head[257:262] == b"ustar" and not _ends_with_zeros(path):
-            raise tarfile.ReadError("it ends too early")
-        # As a stream, so that nothing is read twice, and nothing that lies behind what was refused.
-        with tarfile.open(path, "r|*", tarinfo=_TarInfo) as tar:
-            yield from _tar_members(tar)
-    elif head.startswith(b"\x1f\x8b"):
-        yield path.name.removesuffix(".gz") or "content", partial(gzip.open, path)
-    else:
-        raise tarfile.ReadError("no zip, tar or gz file")
-
-
-class _TarInfo(tarfile.TarInfo):
-    """A tar header that may not ask for much memory: extended ones are read as a whole, however long they say they are."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_TarInfo":
-        header = super().frombuf(buf, encoding, errors)
-        if header.type not in (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE) and header.size > 2**20:
-            raise ValueError(f"a header of {header.size:,} bytes")
-        return header
-
-
-def _ends_with_zeros(path: Path) -> bool:
-    with path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - 1024))
-        return not stream.read().strip(b"\0")
-
-
-def _zip_members(archive: zipfile.ZipFile) -> Iterator[Member]:
-    for entry in archive.infolist():
-        kind = stat.S_IFMT(entry.external_attr >> 16)
-        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise ValueError(f"a link or device: {entry.filename!a}")
-        if entry.flag_bits & 1:
-            raise ValueError("encrypted members")
-        if entry.is_dir():
-            safe_name(entry.filename)
-        else:
-            yield entry.filename, partial(archive.open, entry)
-
-
-def _tar_members(tar: tarfile.TarFile) -> Iterator[Member]:
-    for entry in tar:
-        if entry.isdir():
-            safe_name(entry.name)
-        elif entry.isfile():
-            yield entry.name, partial(tar.extractfile, entry)
-        else:
-            raise ValueError(f"a link or device: {entry.name!a}")
 
 
 def _copy(reader: IO[bytes], writer: IO[bytes], allowed: int, refusal: str) -> int:

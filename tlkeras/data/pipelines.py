@@ -96,7 +96,7 @@ def measure_tokenizer(texts: Sequence[str], tokenizer: "tokenizers.Tokenizer", *
     encodings = own.encode_batch([text[:2000] for text in texts[::step][:sample]], add_special_tokens=False)
     tokens = sum(len(encoding.ids) for encoding in encodings)
     words = sum(len(set(encoding.word_ids)) for encoding in encodings)
-    strange = sum(encoding.ids.count(unknown_id) for encoding in encodings)
+    strange = 0 if unknown_id is None else sum(encoding.ids.count(unknown_id) for encoding in encodings)
     return TokenizerFit(strange / max(1, tokens), tokens / max(1, words))
 
 

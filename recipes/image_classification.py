@@ -20,8 +20,10 @@ class Config:
     """Folder of pictures; `sample` is the embedded one (silhouettes of ten animals)."""
     source: str = "efficientnet_v2_b0"
     """Pre-trained network to start from; `tlkeras sources` lists them."""
-    strategy: Literal["feature_extraction", "fine_tune", "from_scratch"] = "fine_tune"
-    """How to train: the head only, the head and then the top blocks, or everything from random weights."""
+    strategy: Literal[
+        "feature_extraction", "fine_tune", "discriminative", "gradual_unfreeze", "bias_only", "norm_only", "from_scratch"
+    ] = "fine_tune"
+    """How to train: the head only; the head, then the top blocks; rates by depth; and others, see docs/training.md."""
     trainable: str | None = None
     """What the last phase trains instead: `head`, `top:2`, block names, a pattern, or `all`."""
     image_size: int | None = None

@@ -24,8 +24,10 @@ class Config:
     """Column that holds the labels; guessed and shown if not given."""
     source: str = "minilm_l6"
     """Pre-trained encoder to start from; `tlkeras sources` lists them."""
-    strategy: Literal["feature_extraction", "fine_tune", "from_scratch"] = "fine_tune"
-    """How to train: the head only, the head and then the top blocks, or everything from random weights."""
+    strategy: Literal[
+        "feature_extraction", "fine_tune", "discriminative", "gradual_unfreeze", "bias_only", "norm_only", "from_scratch"
+    ] = "fine_tune"
+    """How to train: the head only; the head, then the top blocks; rates by depth; and others, see docs/training.md."""
     trainable: str | None = None
     """What the last phase trains instead: `head`, `top:2`, block names, a pattern, or `all`."""
     sequence_length: int = 128

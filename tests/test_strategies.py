@@ -24,12 +24,12 @@ def test_from_scratch_starts_from_random_weights_and_moves_the_statistics():
 
 
 def test_a_near_miss_is_answered_with_the_right_name():
-    with pytest.raises(ValueError, match="Received: 'finetune'. Did you mean 'fine_tune'"):
+    with pytest.raises(ValueError, match=r"Received: 'finetune'. Did you mean 'fine_tune'"):
         plan_phases("finetune")
 
 
 def test_from_scratch_refuses_to_train_a_part():
-    with pytest.raises(ValueError, match="trains all blocks. Received: trainable='top:2'"):
+    with pytest.raises(ValueError, match=r"trains all blocks. Received: trainable='top:2'"):
         plan_phases("from_scratch", trainable="top:2")
 
 
@@ -45,6 +45,21 @@ def test_from_scratch_refuses_to_train_a_part():
 def test_a_phase_that_cannot_be_trained_is_refused(field, value, message):
     with pytest.raises(ValueError, match=message):
         Phase(name="x", trainable="all", **{field: value})
+
+
+def test_gradual_unfreezing_goes_down_in_four_stages():
+    phases = plan_phases("gradual_unfreeze", epochs=8)
+    assert [phase.trainable for phase in phases] == ["head", "top:25%", "top:50%", "top:75%", "top:100%"]
+    assert [phase.epochs for phase in phases[1:]] == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize("name", ["image_classification", "text_classification"])
+def test_the_recipes_offer_every_strategy_of_the_table(name):
+    from typing import get_args, get_type_hints
+
+    from tlkeras.recipes import find_recipe, load_recipe
+
+    assert set(get_args(get_type_hints(load_recipe(find_recipe(name)).Config)["strategy"])) == set(STRATEGIES)
 
 
 def test_every_strategy_of_the_table_gives_phases():

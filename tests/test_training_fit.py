@@ -17,7 +17,8 @@ from tlkeras.strategies.phases import Phase
 from tlkeras.tasks.classification import build_classifier
 from tlkeras.training import frozen as training_frozen
 from tlkeras.training.fit import fit
-from tlkeras.training.freezing import batch_normalizations
+from tlkeras.training.freezing import batch_normalizations, set_trainable
+from tlkeras.training.optimizers import build_optimizer
 
 SPLITS = square_splits()
 TOP = Phase(name="top", trainable="top:1", epochs=2, learning_rate=1e-2)
@@ -88,6 +89,41 @@ def test_all_trains_layers_that_were_frozen_one_by_one():
     before = frozen.get_weights()[0]
     fit(model, SPLITS, [Phase(name="x", trainable="all", epochs=1, learning_rate=1e-2)])
     assert not np.array_equal(frozen.get_weights()[0], before)
+
+
+@pytest.mark.parametrize(("weights", "names"), [("bias", {"beta"}), ("norm", {"gamma", "beta"})])
+def test_bias_only_and_norm_only_train_these_weights_and_the_head(weights, names):
+    model = _model()
+    before = [weight.numpy() for weight in model.network.weights]
+    few = Phase(name="x", trainable="all", weights=weights, batch_norm="affine_only", epochs=1, learning_rate=1e-2)
+    fit(model, SPLITS, [few])
+    moved = {w.path for w, old in zip(model.network.weights, before, strict=True) if not np.array_equal(w.numpy(), old)}
+    in_blocks = {w.path for block in model.source.blocks for w in block.network.weights if w.name in names}
+    in_head = {w.path for w in model.head.network.weights if w.name in ("kernel", "bias")}
+    assert {path for path in moved if "seed" not in path} == in_blocks | in_head
+
+
+def test_rates_fall_with_depth_by_the_decay():
+    model = _model()
+    phase = Phase(name="x", trainable="all", learning_rate=1e-3, layer_decay=0.5, schedule="constant", epochs=1)
+    set_trainable(model, phase)
+    optimizer = build_optimizer(model, phase, 0, steps=3)
+    optimizer.build(model.network.trainable_weights)
+    before = [weight.numpy() for weight in model.network.trainable_weights]
+    # Adam's first step moves each weight by its rate, whatever the gradient's size; weight decay adds 1 % of it at the most.
+    optimizer.apply([keras.ops.ones_like(weight) for weight in model.network.trainable_weights])
+    steps = {
+        weight.path: np.abs(weight.numpy() - old).mean()
+        for weight, old in zip(model.network.trainable_weights, before, strict=True)
+    }
+    kernels = [block.network.trainable_weights[0].path for block in model.blocks]
+    assert [steps[path] / 1e-3 for path in kernels] == pytest.approx([0.125, 0.25, 0.5, 1.0], rel=0.02)
+
+
+def test_training_with_rates_by_depth_logs_the_rate_of_the_head():
+    phase = Phase(name="x", trainable="all", learning_rate=1e-3, layer_decay=0.5, schedule="constant", epochs=1)
+    history = fit(_model(), SPLITS, [phase])
+    assert history.rows[0]["learning_rate"] == pytest.approx(1e-3)
 
 
 def test_cached_and_uncached_training_give_the_same_losses_and_weights(monkeypatch):

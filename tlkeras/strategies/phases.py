@@ -22,6 +22,9 @@ class Phase:
         patience: Epochs without a better validation accuracy (or, at the same accuracy, loss) after which the phase ends.
         batch_norm: What BatchNormalization in *trainable* blocks does: `"frozen"` keeps statistics, scale and offset;
             `"affine_only"` trains scale and offset; `"train"` trains both and moves the statistics.
+        weights: Which weights of the chosen blocks of the source: `"all"`, `"bias"` (BitFit, Ben-Zaken et al. 2021) or `"norm"`
+            (scale and offset of normalizations); the head trains whole.
+        layer_decay: What the learning rate is multiplied by from each block to the one below it; 1 for one rate everywhere.
         augment: `"none"`, or a level of `tlkeras.data.augment.LEVELS`; for the gradient solver.
     """
 
@@ -34,6 +37,8 @@ class Phase:
     epochs: int = 10
     patience: int = 3
     batch_norm: Literal["frozen", "affine_only", "train"] = "frozen"
+    weights: Literal["all", "bias", "norm"] = "all"
+    layer_decay: float = 1.0
     augment: str = "none"
 
     def __post_init__(self) -> None:
@@ -44,6 +49,8 @@ class Phase:
             raise ValueError(f"The closed-form solver reads the examples as they are. Received: augment={self.augment!r}")
         if not self.learning_rate > 0:
             raise ValueError(f"A learning rate is a number above 0. Received: {self.learning_rate}")
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(f"The decay of the rate by depth is above 0 and at most 1. Received: {self.layer_decay}")
         if self.epochs < 1:
             raise ValueError(f"A phase takes at least one epoch. Received: {self.epochs}")
         if self.patience < 1:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 from tlkeras.errors import unknown
 from tlkeras.strategies.phases import Phase
@@ -29,6 +30,52 @@ def fine_tune(*, trainable: str | None, epochs: int, learning_rate: float) -> li
     return [HEAD, upper]
 
 
+def discriminative(*, trainable: str | None, epochs: int, learning_rate: float) -> list[Phase]:
+    """Fit the head, then train all blocks, each at 0.85 of the rate of the one above it (Howard & Ruder 2018)."""
+    upper = Phase(
+        name="all, by depth",
+        trainable=trainable or "all",
+        learning_rate=learning_rate / 10,
+        layer_decay=0.85,
+        epochs=epochs,
+        patience=4,
+    )
+    return [HEAD, upper]
+
+
+def gradual_unfreeze(*, trainable: str | None, epochs: int, learning_rate: float) -> list[Phase]:
+    """Fit the head, then unfreeze the blocks from the top in four stages (Howard & Ruder 2018)."""
+    if trainable is not None:
+        raise ValueError(f"Strategy 'gradual_unfreeze' chooses the blocks. Received: trainable={trainable!r}. Leave it out.")
+    each = max(1, round(epochs / 4))
+    return [HEAD] + [
+        Phase(name=f"top {share} %", trainable=f"top:{share}%", learning_rate=learning_rate / 10, epochs=each, patience=each)
+        for share in (25, 50, 75, 100)
+    ]
+
+
+def bias_only(*, trainable: str | None, epochs: int, learning_rate: float) -> list[Phase]:
+    """Fit the head, then train it with the biases and offsets of all blocks (BitFit; Ben-Zaken et al. 2021)."""
+    return [HEAD, _few_weights("bias", trainable, epochs, learning_rate)]
+
+
+def norm_only(*, trainable: str | None, epochs: int, learning_rate: float) -> list[Phase]:
+    """Fit the head, then train it with scale and offset of all normalizations; their statistics stay."""
+    return [HEAD, _few_weights("norm", trainable, epochs, learning_rate)]
+
+
+def _few_weights(weights: Literal["bias", "norm"], trainable: str | None, epochs: int, learning_rate: float) -> Phase:
+    return Phase(
+        name=f"{weights} only",
+        trainable=trainable or "all",
+        weights=weights,
+        batch_norm="affine_only",
+        learning_rate=learning_rate,
+        epochs=epochs,
+        patience=4,
+    )
+
+
 def from_scratch(*, trainable: str | None, epochs: int, learning_rate: float) -> list[Phase]:
     """Train everything from random weights: what the same network reaches without transfer."""
     if trainable not in (None, "all"):
@@ -48,6 +95,10 @@ def from_scratch(*, trainable: str | None, epochs: int, learning_rate: float) ->
 STRATEGIES: dict[str, Callable[..., list[Phase]]] = {
     "feature_extraction": feature_extraction,
     "fine_tune": fine_tune,
+    "discriminative": discriminative,
+    "gradual_unfreeze": gradual_unfreeze,
+    "bias_only": bias_only,
+    "norm_only": norm_only,
     "from_scratch": from_scratch,
 }
 

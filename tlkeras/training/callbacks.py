@@ -122,7 +122,9 @@ class Table(keras.callbacks.Callback):
         now = time.monotonic()
         better = is_better(logs, self.best, self.task)
         self.best = dict(logs) if better else self.best
-        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        optimizer = self.model.optimizer
+        each = optimizer.optimizers if isinstance(optimizer, keras.optimizers.MultiOptimizer) else [optimizer]
+        rate = max(float(keras.ops.convert_to_numpy(one.learning_rate)) for one in each)  # the head's, where they differ
         left = (now - self.started) / (epoch + 1) * (self.phase.epochs - epoch - 1)
         row = {"phase": self.phase.name, "epoch": epoch + 1, **logs, "learning_rate": rate, "best": int(better)}
         self.history.add({**row, "seconds": round(now - self.epoch_started, 3)})

@@ -23,7 +23,7 @@ from tlkeras.training.freezing import count_trainable, set_trainable
 from tlkeras.training.frozen import FrozenPart, Need
 from tlkeras.training.head import solve_head
 from tlkeras.training.history import History
-from tlkeras.training.schedules import learning_rate
+from tlkeras.training.optimizers import build_optimizer
 
 if TYPE_CHECKING:
     import keras
@@ -157,11 +157,8 @@ def _compile(
     loss: "keras.losses.Loss | None",
 ) -> "keras.Model":
     """The network above the cut, compiled; Keras reads `trainable` at compile time, so once for each phase."""
-    import keras
-
     if optimizer is None:
-        optimizer = keras.optimizers.AdamW(learning_rate(phase, steps), weight_decay=0.01, global_clipnorm=1.0)
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        optimizer = build_optimizer(model, phase, cut, steps)
     else:
         optimizer = type(optimizer).from_config(optimizer.get_config())
     upper = chain(model.segments[cut:], name="trained_part")

@@ -29,6 +29,8 @@ def set_trainable(model: TransferModel, phase: Phase) -> int:
             lowest = min(lowest, index)
             for layer in batch_normalizations(segment.network):
                 _apply_policy(layer, phase)
+            if segment.name != "head":
+                _keep(segment.network, phase.weights)
     return lowest
 
 
@@ -36,6 +38,16 @@ def _switch(layer: "keras.layers.Layer", trainable: bool) -> None:
     # Keras ignores an assignment of the value that a layer has already, also for the layers and weights below it.
     layer.trainable = not trainable
     layer.trainable = trainable
+
+
+def _keep(network: "keras.Model", weights: str) -> None:
+    """Of the weights that train, freeze those of other kinds than asked for."""
+    if weights == "all":
+        return
+    names = {"bias": ("bias", "beta"), "norm": ("gamma", "beta")}[weights]
+    for variable in network.weights:
+        if variable.trainable and variable.name not in names:
+            variable.trainable = False
 
 
 def _apply_policy(layer: "keras.layers.BatchNormalization", phase: Phase) -> None:

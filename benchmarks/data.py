@@ -32,10 +32,8 @@ def write_pictures(folder: Path, count: int, width: int, height: int) -> list[Pa
     generator = np.random.default_rng(0)
     paths = []
     for index in range(count):
-        layers = [
-            np.asarray(Image.fromarray(generator.integers(0, 256, (side, side, 3), np.uint8)).resize((width, height)), np.float32)
-            for side in (3, 12, 50, 200)
-        ]
+        noise = [Image.fromarray(generator.integers(0, 256, (side, side, 3), np.uint8)) for side in (3, 12, 50, 200)]
+        layers = [np.asarray(picture.resize((width, height)), np.float32) for picture in noise]
         path = folder / ("ab"[index % 2]) / f"{index:04d}.jpg"
         path.parent.mkdir(exist_ok=True, parents=True)
         Image.fromarray(np.mean(layers, axis=0).astype(np.uint8)).save(path, quality=90)
@@ -66,7 +64,8 @@ def with_keras(folder: Path) -> None:
     """Read as the Keras guides do."""
     import keras
 
-    data = keras.utils.image_dataset_from_directory(folder, image_size=(SIZE, SIZE), batch_size=32, shuffle=False, verbose=False)
+    read = keras.utils.image_dataset_from_directory
+    data = read(folder, image_size=(SIZE, SIZE), batch_size=32, shuffle=False, verbose=False)
     for _ in data.prefetch(2):
         pass
 
@@ -91,7 +90,8 @@ def compare_pictures(count: int) -> None:
             keras_rate = rate(count, lambda name=name: with_keras(Path(name)))
             turbo = rate(count, lambda paths=paths: with_libjpeg_turbo(paths))
         print(
-            f"{width} x {height}: tlkeras {ours:.0f}/s; image_dataset_from_directory {keras_rate:.0f}/s (x {ours / keras_rate:.1f}); "
+            f"{width} x {height}: tlkeras {ours:.0f}/s; "
+            f"image_dataset_from_directory {keras_rate:.0f}/s (x {ours / keras_rate:.1f}); "
             f"libjpeg-turbo alone {turbo:.0f}/s ({ours / turbo:.0%})"
         )
 

@@ -117,6 +117,7 @@ def finish_run(
             f"See {run.path / 'parity.json'} for the differences; do not ship it."
         )
     write_json(run.path / "environment.json", environment())  # now that TensorFlow is loaded, the accelerators are known
+    shutil.rmtree(run.path / "checkpoints", ignore_errors=True)  # of use to an unfinished run only
     write_json(run.path / _FINISHED, _headline(run, evaluation))
     _stop_log()
     _unlock(run.lock)

@@ -22,6 +22,15 @@ def save_png(path, shade):
     return path
 
 
+def fill_classes(root, counts, start=0):
+    """Write `counts[name]` different pictures into each class folder."""
+    for name, number in counts.items():
+        for n in range(number):
+            save_png(root / name / f"{start + n:04}.png", start + n)
+        start += number
+    return root
+
+
 def words(seed, number=6):
     """Return random words, so that no two texts look like copies."""
     letters = np.random.default_rng(seed).choice(list("abcdefghijklmnopqrstuvwxyz"), (number, 9))

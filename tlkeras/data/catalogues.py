@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from tlkeras.data import encoded
 from tlkeras.data.encoded import EncodedColumn
-from tlkeras.data.layout import PART_NAMES
+from tlkeras.data.layout import PART_NAMES, left_out_splits
 from tlkeras.data.table import Table, as_cell, check_table, merge_tables
 from tlkeras.errors import DataError
 
@@ -47,10 +48,19 @@ def read_tfds(name: str) -> Table:
             f"None of the splits of {builder.info.full_name!r} is one of train, validation, test. "
             f"Received: {', '.join(builder.info.splits)}."
         )
-    tables = [(split, _read_split(builder, split, columns, f"tfds:{name}/{split}")) for split in splits]
+    tables = []
+    for split in splits:
+        try:
+            tables.append((split, _read_split(builder, split, columns, f"tfds:{name}/{split}")))
+        except DataError:
+            raise
+        except Exception as error:  # a missing or damaged file, in the words of TFDS, TensorFlow or array_record
+            raise DataError(
+                f"TensorFlow Datasets cannot read the split {split!r} of {name!r}: {_brief(error)}. Prepare it again."
+            ) from None
     table = merge_tables(f"tfds:{name}", tables)
     check_table(table)
-    return table
+    return replace(table, notes=(*table.notes, *left_out_splits(builder.info.splits)))
 
 
 def _from_folder(folder: Path) -> Any:

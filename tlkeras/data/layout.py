@@ -1,7 +1,7 @@
 """Folders of classes, with or without parts: which file belongs to which part and class. Reads no file."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,14 @@ class Layout:
 def is_clutter(name: str) -> bool:
     """Say whether a file or folder is hidden or the leaving of an operating system, which is never data."""
     return name.startswith(".") or name.casefold() in _CLUTTER
+
+
+def left_out_splits(names: Iterable[str]) -> list[str]:
+    """Return a note on splits of a catalogue that are no parts, if there are any."""
+    others = [name for name in names if name.casefold() not in PART_NAMES]
+    return (
+        [f"Splits that are neither train, validation nor test are left out: {', '.join(map(repr, others))}."] if others else []
+    )
 
 
 def scan_folder(root: Path) -> Layout:

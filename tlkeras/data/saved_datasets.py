@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tlkeras.data.arrow_tables import read_arrow
-from tlkeras.data.layout import PART_NAMES
+from tlkeras.data.layout import PART_NAMES, left_out_splits
 from tlkeras.data.table import Table, check_table, merge_tables
 from tlkeras.errors import DataError
 
@@ -28,6 +29,7 @@ def read_saved_dataset(folder: Path) -> Table:
             "Save it with `dataset.save_to_disk(FOLDER)`; a folder of Parquet files is read as it is: --data tables:FOLDER."
         )
     if not (folder / "dataset_dict.json").is_file():
+        names = []
         pairs = [("train", shard) for shard in _read_split(folder)]
     else:
         names = _json(folder / "dataset_dict.json").get("splits")
@@ -42,7 +44,7 @@ def read_saved_dataset(folder: Path) -> Table:
         pairs = [(name, shard) for name in known for shard in _read_split(folder / name)]
     table = merge_tables(str(folder), pairs)
     check_table(table)
-    return table
+    return replace(table, notes=(*table.notes, *left_out_splits(names)))
 
 
 def _read_split(folder: Path) -> list[Table]:

@@ -38,7 +38,7 @@ def test_a_prepared_folder_is_loaded_from_every_depth(prepared, kind, prefix, de
 @pytest.mark.parametrize("kind", FORMATS)
 def test_pictures_and_labels_are_those_that_were_prepared(prepared, kind):
     splits = load_images(f"tfds:{prepared / kind}")
-    shades = {}
+    shades: dict[str, int] = {}
     for part in all_parts(splits):
         pixels = read_pixels(part.store, 4)
         assert (pixels == pixels[:, :1, :1]).all() and (pixels[:, 0, 0, 1:] == [0, 7]).all()

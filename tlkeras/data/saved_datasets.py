@@ -28,23 +28,25 @@ def read_saved_dataset(folder: Path) -> Table:
             f"{str(folder)!r} is no data set saved by `datasets`: it holds neither dataset_dict.json nor state.json. "
             "Save it with `dataset.save_to_disk(FOLDER)`; a folder of Parquet files is read as it is: --data tables:FOLDER."
         )
-    if not (folder / "dataset_dict.json").is_file():
-        names = []
-        pairs = [("train", shard) for shard in _read_split(folder)]
-    else:
-        names = _json(folder / "dataset_dict.json").get("splits")
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise DataError(f"{str(folder / 'dataset_dict.json')!r} names no splits. Save the data set again.")
-        known = [name for name in names if name.casefold() in PART_NAMES]
-        if not known:
-            raise DataError(
-                f"None of the splits of {str(folder)!r} is one of train, validation, test. Received: {', '.join(names)}. "
-                f"Give one of its folders, such as {str(folder / names[0]) if names else str(folder)!r}."
-            )
-        pairs = [(name, shard) for name in known for shard in _read_split(folder / name)]
+    names = _split_names(folder) if (folder / "dataset_dict.json").is_file() else []
+    known = [name for name in names if name.casefold() in PART_NAMES]
+    if names and not known:
+        raise DataError(
+            f"None of the splits of {str(folder)!r} is one of train, validation, test. Received: {', '.join(names)}. "
+            f"Give one of its folders, such as {str(folder / names[0])!r}."
+        )
+    places = [(name, folder / name) for name in known] or [("train", folder)]
+    pairs = [(name, shard) for name, place in places for shard in _read_split(place)]
     table = merge_tables(str(folder), pairs)
     check_table(table)
     return replace(table, notes=(*table.notes, *left_out_splits(names)))
+
+
+def _split_names(folder: Path) -> list[str]:
+    names = _json(folder / "dataset_dict.json").get("splits")
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise DataError(f"{str(folder / 'dataset_dict.json')!r} names no splits. Save the data set again.")
+    return names
 
 
 def _read_split(folder: Path) -> list[Table]:

@@ -115,6 +115,14 @@ def exported_images() -> tuple[Artifact, ...]:
 
 
 @functools.cache
+def exported_small() -> tuple[Artifact, ...]:
+    """The picture model with int8 weights, and int8 throughout; not to be changed."""
+    return export_model(
+        image_model(), _new_folder(), targets=("tflite_dynamic", "tflite_int8"), calibration=image_examples(160)
+    )
+
+
+@functools.cache
 def exported_texts() -> tuple[Artifact, ...]:
     """All targets of the text model; not to be changed."""
     return export_model(text_model(), _new_folder())

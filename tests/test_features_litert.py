@@ -45,6 +45,14 @@ def test_float16_halves_the_weights_and_hardly_moves_the_outputs(network, conten
     assert 0 < difference < 1e-2
 
 
+def test_dynamic_int8_quarters_the_weights(network, content):
+    small = convert(network, quantize="dynamic")
+    assert len(content) > 64 * 256 * 4 > 64 * 256 * 2 > len(small) > 64 * 256
+    x = np.random.default_rng(0).normal(size=(3, 64)).astype(np.float32)
+    difference = np.abs(load_litert(small)(x=x)["hidden"] - load_litert(content)(x=x)["hidden"]).max()
+    assert 1e-4 < difference < 0.1
+
+
 def test_a_signature_fixes_the_shape(network):
     import tensorflow as tf
 

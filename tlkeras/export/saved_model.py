@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tlkeras.errors import TlkerasError
 from tlkeras.export import metadata
+from tlkeras.export.material import Material
 from tlkeras.features.litert import save_signatures
 from tlkeras.tasks.table import TASKS
 
@@ -45,20 +46,20 @@ def _from_raw(model: "TransferModel") -> "Signature":
     return answer, [tf.TensorSpec((None, size, size, 3), tf.uint8, name="image")]
 
 
-def write_saved_model(model: "TransferModel", graph: Path, path: Path) -> dict:
+def write_saved_model(material: Material, path: Path) -> dict:
     """Write a SavedModel and return its contract.
 
     For texts `serving_default` takes strings, `text` of shape `(batch,)`, and a second signature `token_ids` takes ids. Where
     the tokenizer cannot run in TensorFlow (no tensorflow-text on Windows, another kind than WordPiece), there are ids only.
 
     Args:
-        model: The model.
-        graph: The SavedModel that `save_graph` wrote.
+        material: The model and its SavedModel.
         path: The folder.
     """
+    model = material.model
     tokenize = _find_tokenizer(model) if model.modality == "text" else None
     if tokenize is None:
-        shutil.copytree(graph, path)
+        shutil.copytree(material.graph, path)
     else:
         signatures = {"serving_default": _from_strings(model, tokenize), "token_ids": _from_raw(model)}
         save_signatures(model.network, path, signatures)

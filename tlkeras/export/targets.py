@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from tlkeras.errors import unknown
 from tlkeras.export import metadata
 from tlkeras.export.artifact import Artifact
+from tlkeras.export.material import Material
 from tlkeras.export.saved_model import save_graph, write_saved_model
 from tlkeras.export.tflite import write_tflite
 from tlkeras.files import write_file
 from tlkeras.summary import format_size
 
 if TYPE_CHECKING:
+    from tlkeras.data.examples import Examples
     from tlkeras.tasks.model import TransferModel
 
 _log = logging.getLogger("tlkeras")
@@ -29,23 +31,30 @@ class Target:
 
     Attributes:
         file_name: The file's or folder's name in the export folder.
-        write: Called with the model, the common SavedModel (`saved_model.save_graph`) and the path to write to; returns the
-            artefact's contract.
+        write: Called with the material and the path to write to; returns the artefact's contract.
+        calibrated: Whether it needs training examples.
     """
 
     file_name: str
-    write: Callable[["TransferModel", Path, Path], dict[str, Any]]
+    write: Callable[[Material, Path], dict[str, Any]]
+    calibrated: bool = False
 
 
 TARGETS = {
     "saved_model": Target("saved_model", write_saved_model),
     "tflite_float32": Target("model_float32.tflite", write_tflite),
     "tflite_float16": Target("model_float16.tflite", partial(write_tflite, quantize="float16")),
+    "tflite_dynamic": Target("model_dynamic.tflite", partial(write_tflite, quantize="dynamic")),
+    "tflite_int8": Target("model_int8.tflite", partial(write_tflite, quantize="int8"), calibrated=True),
 }
 
 
 def export_model(
-    model: "TransferModel", folder: str | Path, *, targets: Sequence[str] = ("saved_model", "tflite_float32", "tflite_float16")
+    model: "TransferModel",
+    folder: str | Path,
+    *,
+    targets: Sequence[str] = ("saved_model", "tflite_float32", "tflite_float16"),
+    calibration: "Examples | None" = None,
 ) -> tuple[Artifact, ...]:
     """Write a model in each target's form, and `labels.txt` and `metadata.json` beside them.
 
@@ -56,9 +65,11 @@ def export_model(
         model: A trained model.
         folder: Where the files go; made if need be.
         targets: Names from `TARGETS`.
+        calibration: Training examples; `"tflite_int8"` needs them.
 
     Raises:
-        ValueError: A target is unknown, or none is given.
+        ValueError: A target is unknown or lacks examples, or none is given.
+        DataError: The calibration examples are no use.
         TlkerasError: The network cannot be converted; the message names the operations that LiteRT lacks.
     """
     for target in targets:
@@ -66,26 +77,29 @@ def export_model(
             raise unknown("export target", target, TARGETS, "tlkeras.export.targets.TARGETS")
     if not targets:
         raise ValueError(f"No export target is given. Allowed: {', '.join(TARGETS)}")
+    if calibration is None and any(TARGETS[target].calibrated for target in targets):
+        Material(model, Path()).examples()
     folder = Path(folder)
     # The summary must not speak of files that are about to change.
     (folder / metadata.CONTRACT).unlink(missing_ok=True)
     write_file(folder / metadata.LABELS, lambda path: path.write_bytes(metadata.labels_text(model.classes)))
     with tempfile.TemporaryDirectory() as temporary:
         save_graph(model, graph := Path(temporary) / "graph")
-        artifacts = tuple(_write(model, graph, folder, target) for target in targets)
+        material = Material(model, graph, calibration)
+        artifacts = tuple(_write(material, folder, target) for target in targets)
     content = metadata.to_json({**metadata.contract(model), "artifacts": [_entry(artifact) for artifact in artifacts]})
     write_file(folder / metadata.CONTRACT, lambda path: path.write_bytes(content))
     return artifacts
 
 
-def _write(model: "TransferModel", graph: Path, folder: Path, target: str) -> Artifact:
+def _write(material: Material, folder: Path, target: str) -> Artifact:
     started = time.perf_counter()
     path = folder / TARGETS[target].file_name
     terms: dict[str, Any] = {}
-    write_file(path, lambda temporary: terms.update(TARGETS[target].write(model, graph, temporary)))
+    write_file(path, lambda temporary: terms.update(TARGETS[target].write(material, temporary)))
     size = sum(file.stat().st_size for file in _files(path))
     _log.info("Wrote %s (%s, %.1f s)", path, format_size(size), time.perf_counter() - started)
-    return Artifact(path=path, target=target, size_bytes=size, labels=model.classes, signature=terms)
+    return Artifact(path=path, target=target, size_bytes=size, labels=material.model.classes, signature=terms)
 
 
 def _entry(artifact: Artifact) -> dict[str, Any]:

@@ -1,34 +1,47 @@
 """LiteRT files for phones and small machines: built-in operations only, labels and contract inside."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tlkeras.export import metadata
+from tlkeras.export.calibration import calibration_inputs, check_int8
+from tlkeras.export.material import Material
 from tlkeras.export.tflite_metadata import add_image_metadata
-from tlkeras.features.litert import Quantize, convert_saved_model
+from tlkeras.features.litert import Quantize, convert_saved_model, load_litert
 from tlkeras.tasks.table import TASKS
 
-if TYPE_CHECKING:
-    from tlkeras.tasks.model import TransferModel
 
-
-def write_tflite(model: "TransferModel", graph: Path, path: Path, *, quantize: Quantize = "none") -> dict:
+def write_tflite(material: Material, path: Path, *, quantize: Quantize = "none") -> dict:
     """Write a `.tflite` and return its contract.
 
     Pictures enter as a uint8 batch named `image`, `(batch, size, size, 3)`; texts as an int32 batch named `token_ids` of any
-    length. Both give the task's output, float32: `probabilities`, `(batch, classes)`, or `value`, `(batch, 1)`.
+    length. Both give the task's output: `probabilities`, `(batch, classes)`, or `value`, `(batch, 1)`, as float32. Only the
+    probabilities of full int8 pictures are uint8; the contract says by which `scale` and `zero_point` they become numbers.
 
     Args:
-        model: The model.
-        graph: The SavedModel that `saved_model.save_graph` wrote.
+        material: The model, its SavedModel, and the examples for `"int8"`.
         path: The file.
-        quantize: `"none"`, or `"float16"` for weights in 16 bits.
+        quantize: See `convert_saved_model`.
+
+    Raises:
+        TlkerasError: The network cannot be converted, or not to int8 throughout.
     """
-    content = convert_saved_model(graph, quantize=quantize)
+    model, output = material.model, TASKS[material.model.task].output
+    calibration, terms = None, metadata.contract(model)
+    # 256 steps over the range of the calibration examples would cut values off.
+    uint8 = quantize == "int8" and model.modality == "image" and output == "probabilities"
+    if quantize == "int8":
+        calibration = calibration_inputs(model, material.examples())
+    content = convert_saved_model(material.graph, quantize=quantize, calibration=calibration, uint8=uint8)
+    if quantize == "int8":
+        dtypes = {"input_dtype": terms["input"]["dtype"], "output_dtype": "uint8" if uint8 else "float32"}
+        check_int8(content, **dtypes)
+    if uint8:
+        scale, zero = load_litert(content).scales[output]
+        terms["output"] |= {"dtype": "uint8", "scale": scale, "zero_point": zero}
+    if quantize != "none":
+        terms["quantization"] = quantize
     if model.modality == "image":
-        output = TASKS[model.task].output
         licence = model.source.facts.get("licence")
         content = add_image_metadata(content, name=model.network.name, licence=licence, output=output)
-    terms = metadata.contract(model)
     path.write_bytes(metadata.seal_tflite(content, terms, metadata.associated_files(model)))
     return terms

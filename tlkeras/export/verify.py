@@ -15,7 +15,7 @@ from tlkeras.evaluation.evaluate import MEASURES, paired_gain, target_array
 from tlkeras.evaluation.nulls import predictions
 from tlkeras.export import compare
 from tlkeras.export.artifact import Artifact, Parity
-from tlkeras.export.bounds import BOUNDS, Findings, beyond
+from tlkeras.export.bounds import BOUNDS, FEWEST, Bounds, Findings, beyond
 from tlkeras.export.predict import Prediction, load_artifact, predict_images, predict_texts
 from tlkeras.files import write_json
 
@@ -49,6 +49,7 @@ def verify(
     examples: Examples,
     *,
     sample: int | None = None,
+    max_drop: float | None = None,
     output: str | Path | None = None,
 ) -> tuple[Parity, ...]:
     """Run each artefact on raw inputs, through `predict`'s own path, and compare it with the Keras network.
@@ -62,6 +63,8 @@ def verify(
         model: The model they were exported from.
         examples: What to compare on, usually the test split.
         sample: At most so many examples, drawn with a fixed seed; all if not given.
+        max_drop: How much of the measure may be lost, instead of the bound of each target that may lose any: 0.01 is a point;
+            for values, a share of their deviation.
         output: A file for the results, JSON; written before a failure is raised.
 
     Raises:
@@ -69,15 +72,23 @@ def verify(
     """
     if sample is not None and sample < len(examples):
         examples = examples.take(np.sort(np.random.default_rng(0).choice(len(examples), sample, replace=False)))
+    if len(examples) < FEWEST:
+        _log.warning("%d examples cannot show how much is lost to a point: that is not judged. Give %d.", len(examples), FEWEST)
     reference = _reference(model, examples)
     inputs = _raw_inputs(examples)
-    parity = tuple(_compare(artifact, model, reference, examples, inputs) for artifact in artifacts)
+    bounds = {artifact.target: _bounds(artifact.target, max_drop) for artifact in artifacts}
+    parity = tuple(_compare(artifact, bounds[artifact.target], model, reference, examples, inputs) for artifact in artifacts)
     if output is not None:
         save_parity(parity, output)
     failed = [(artifact, result) for artifact, result in zip(artifacts, parity, strict=True) if not result.passed]
     if failed:
         raise ParityError("\n".join(_complaint(artifact, result) for artifact, result in failed))
     return parity
+
+
+def _bounds(target: str, max_drop: float | None) -> Bounds:
+    bounds = BOUNDS[target]
+    return bounds if max_drop is None or not bounds.drop else replace(bounds, drop=max_drop)
 
 
 def save_parity(parity: Sequence[Parity], path: str | Path) -> None:
@@ -125,7 +136,14 @@ def _as_png(pixels: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def _compare(artifact: Artifact, model: "TransferModel", reference: _Reference, examples: Examples, inputs: Sequence) -> Parity:
+def _compare(
+    artifact: Artifact,
+    bounds: Bounds,
+    model: "TransferModel",
+    reference: _Reference,
+    examples: Examples,
+    inputs: Sequence,
+) -> Parity:
     result = Parity(artifact.target, len(examples), measure=compare.MEASURES[model.task])
     try:
         predictor = load_artifact(artifact.path)
@@ -134,7 +152,7 @@ def _compare(artifact: Artifact, model: "TransferModel", reference: _Reference, 
         if predictor.task != model.task:
             raise TlkerasError(f"its task is {predictor.task}, the model's {model.task}")
         answers = (predict_texts if model.modality == "text" else predict_images)(predictor, inputs)
-        result = _judge(result, reference, answers, examples)
+        result = _judge(result, bounds, reference, answers, examples)
     # Whatever a damaged artefact does, the others are still to be checked.
     except Exception as error:
         result = replace(result, problem=str(error) or type(error).__name__)
@@ -142,14 +160,14 @@ def _compare(artifact: Artifact, model: "TransferModel", reference: _Reference, 
     return result
 
 
-def _judge(result: Parity, reference: _Reference, answers: Sequence[Prediction], examples: Examples) -> Parity:
+def _judge(result: Parity, bounds: Bounds, reference: _Reference, answers: Sequence[Prediction], examples: Examples) -> Parity:
     unread = [f"{examples.store.where(i)} ({answer.problem})" for i, answer in enumerate(answers) if answer.problem]
     if unread:
         return replace(result, problem="inputs that Keras reads cannot be read", disagreements=tuple(unread[:_SHOWN]))
     task = reference.task
     outputs = np.stack([[answer.value] if task == "regression" else answer.probabilities for answer in answers])
     found = _find(reference, outputs)
-    problems = list(beyond(BOUNDS[result.target], found, measure=result.measure))
+    problems = list(beyond(bounds, found, measure=result.measure))
     suspects = found.changed | (found.difference >= np.quantile(found.difference, 0.9)) if problems else found.changed
     worst = [i for i in np.argsort(-found.difference, kind="stable") if suspects[i]]
     return replace(
@@ -174,11 +192,14 @@ def _find(reference: _Reference, outputs: np.ndarray) -> Findings:
     task = reference.task
     changed = compare.decisions(task, outputs) != compare.decisions(task, reference.outputs)
     spread = compare.spread(task, reference.outputs)
+    before, after = _scores(reference, reference.outputs), _scores(reference, outputs)
     return Findings(
         difference=compare.differences(task, reference.outputs, outputs),
         changed=changed.any(axis=1),
         margin=compare.margins(task, reference.outputs, changed),
-        drop=paired_gain(_scores(reference, reference.outputs), _scores(reference, outputs)),
+        drop=paired_gain(before, after),
+        worse=int((after < before).sum()),
+        better=int((after > before).sum()),
         spread=1.0 if task == "regression" else spread,
         unit=spread if task == "regression" else 1.0,
     )

@@ -8,10 +8,11 @@ import logging
 import os
 import re
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-Quantize = Literal["none", "float16"]
+Quantize = Literal["none", "float16", "dynamic", "int8"]
+Inputs = Callable[[], "Iterator[dict[str, np.ndarray]]"]
 _SIGNATURE = "serving_default"
 MAGIC = b"TFL3"
 """Bytes 4 to 8 of every LiteRT file (the file identifier in tensorflow/compiler/mlir/lite/schema/schema.fbs)."""
@@ -37,7 +39,7 @@ def convert(
             `output_0`, `output_1` …
         input_signature: One named `tf.TensorSpec` for each input, in order; the network's own names, dtypes and shapes, with a
             free batch size, if not given.
-        quantize: `"float16"` stores the weights in 16 bits; computing stays in 32.
+        quantize: See `convert_saved_model`; `"int8"` is not offered here.
 
     Raises:
         TlkerasError: The network uses operations that LiteRT does not have; the message names them.
@@ -83,23 +85,42 @@ def save_signatures(
         tf.saved_model.save(module, str(folder), signatures=concrete)
 
 
-def convert_saved_model(folder: str | Path, *, quantize: Quantize = "none") -> bytes:
+def convert_saved_model(
+    folder: str | Path, *, quantize: Quantize = "none", calibration: Inputs | None = None, uint8: bool = False
+) -> bytes:
     """Convert the `serving_default` signature of a SavedModel; see `convert`.
 
     From a SavedModel, because `TFLiteConverter.from_concrete_functions` was seen to give a file that answers NaN, and no error.
+
+    Args:
+        folder: The SavedModel.
+        quantize: `"none"`; `"float16"` for weights in 16 bits; `"dynamic"` for weights in 8 bits, most of the arithmetic in 32;
+            `"int8"` for weights and arithmetic in 8 bits.
+        calibration: For `"int8"`: gives inputs by name that the ranges of activations are measured on.
+        uint8: For `"int8"`: the output is uint8 instead of float32; the input is what it is in the SavedModel.
     """
     import tensorflow as tf
 
-    if quantize not in ("none", "float16"):
-        raise ValueError(f"Unknown quantization. Received: {quantize!r}. Allowed: 'none', 'float16'")
+    if quantize not in get_args(Quantize):
+        raise ValueError(f"Unknown quantization. Received: {quantize!r}. Allowed: {', '.join(get_args(Quantize))}")
+    if (quantize == "int8") != (calibration is not None):
+        raise ValueError(f"'int8', and nothing else, needs calibration inputs. Received: {quantize!r} and {calibration}")
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=[_SIGNATURE])
     # Without this a network that needs TensorFlow's own kernels converts silently and fails on the phone.
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    if quantize == "float16":
+    if quantize != "none":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
+    if quantize == "int8":
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.representative_dataset = calibration
+        if uint8:
+            converter.inference_input_type = converter.inference_output_type = tf.uint8
     try:
-        with quiet():
+        with quiet(), warnings.catch_warnings():
+            # TensorFlow calibrates with its own interpreter, of which it says that it is going.
+            warnings.filterwarnings("ignore", message=r"\s*Warning: tf\.lite\.Interpreter is deprecated")
             return bytes(converter.convert())
     # ConverterError is not in TensorFlow's public names.
     except Exception as error:
@@ -120,14 +141,16 @@ class LiteRTModel:
     Attributes:
         inputs: For each input, its dtype and shape, None for a free dimension.
         outputs: The names of the outputs.
+        scales: For each output that is an integer, the scale and the zero point that make it a number again.
     """
 
     inputs: Mapping[str, tuple[np.dtype, tuple[int | None, ...]]]
     outputs: tuple[str, ...]
     interpreter: Any
+    scales: Mapping[str, tuple[float, int]] = field(default_factory=dict)
 
     def __call__(self, **arrays: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the outputs, by name, for one batch of any size.
+        """Return the outputs, by name, for one batch of any size; integers that stand for numbers come as float32.
 
         Raises:
             ValueError: An array has another name, dtype or shape than the model's input.
@@ -141,7 +164,13 @@ class LiteRTModel:
             if not fits or array.dtype != dtype:
                 raise ValueError(f"The input {name!r} takes {dtype}{list(shape)}. Received: {array.dtype}{list(array.shape)}")
         runner = self.interpreter.get_signature_runner(_SIGNATURE)
-        return {name: np.asarray(value) for name, value in runner(**arrays).items()}
+        return {name: self._number(name, np.asarray(value)) for name, value in runner(**arrays).items()}
+
+    def _number(self, name: str, value: np.ndarray) -> np.ndarray:
+        if name not in self.scales:
+            return value
+        scale, zero = self.scales[name]
+        return (value.astype(np.float32) - zero) * np.float32(scale)
 
 
 def load_litert(model: str | Path | bytes, *, threads: int | None = None) -> LiteRTModel:
@@ -174,16 +203,17 @@ def load_litert(model: str | Path | bytes, *, threads: int | None = None) -> Lit
             interpreter = Interpreter(**source, num_threads=threads or os.cpu_count())
             signature = interpreter.get_signature_list()[_SIGNATURE]
             interpreter.allocate_tensors()
-            details = interpreter.get_signature_runner(_SIGNATURE).get_input_details()
+            runner = interpreter.get_signature_runner(_SIGNATURE)
     except (ValueError, RuntimeError, KeyError) as error:
         raise TlkerasError(
             f"{where} cannot be loaded by LiteRT ({error}): it is damaged, or was not exported by Keras"
         ) from None
     inputs = {
         name: (np.dtype(detail["dtype"]), tuple(None if size < 0 else int(size) for size in detail["shape_signature"]))
-        for name, detail in details.items()
+        for name, detail in runner.get_input_details().items()
     }
-    return LiteRTModel(inputs=inputs, outputs=tuple(signature["outputs"]), interpreter=interpreter)
+    scales = {name: detail["quantization"] for name, detail in runner.get_output_details().items() if detail["quantization"][0]}
+    return LiteRTModel(inputs=inputs, outputs=tuple(signature["outputs"]), interpreter=interpreter, scales=scales)
 
 
 @contextlib.contextmanager

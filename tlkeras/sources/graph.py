@@ -4,7 +4,7 @@ Layer names are no guide in every family (InceptionV3, Xception and NASNet take 
 the graph.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +50,14 @@ class Graph:
         return self.steps[-1].outputs[0]
 
 
-def trace(network: "keras.Model") -> Graph:
+def trace(network: "keras.Model", *, replace: Callable[[Any], Any] = lambda layer: layer) -> Graph:
     """Record the calls of a functional network with one output.
 
     Its layers are called once more on new symbolic inputs and shared, not copied.
+
+    Args:
+        network: The network.
+        replace: Given a layer, returns what is called in its place.
 
     Raises:
         ValueError: The network is not functional, or has several outputs.
@@ -77,56 +81,61 @@ def trace(network: "keras.Model") -> Graph:
     # A plain Model over the same tensors: clone_model refuses a call_function for Sequential, and KerasHub's backbones
     # have constructors of their own.
     plain = keras.Model(network.inputs, network.outputs[0])
-    copy = keras.models.clone_model(plain, clone_function=lambda layer: layer, call_function=record)
+    copy = keras.models.clone_model(plain, clone_function=replace, call_function=record)
     return Graph(inputs=tuple(copy.inputs), steps=tuple(steps))
 
 
-def find_boundaries(graph: Graph, *, carried: Collection[str] = ()) -> tuple[int, ...]:
-    """Return the steps after which the network can be cut through one tensor, the last step included.
+def find_cuts(graph: Graph, *, carried: Collection[str] = (), width: int = 1) -> "dict[int, tuple[keras.KerasTensor, ...]]":
+    """Return the places where the network can be cut, and what crosses each: the end of the network included.
 
-    That is where every other call is an ancestor or a descendant of the step: nothing else that was computed before is used
-    after it. A layer with weights that is called in several places stays in one piece.
+    A cut lies after a step; what crosses it are the tensors that were computed before and are used after it. A layer with
+    weights that is called in several places stays in one piece.
 
     Args:
         graph: The network.
-        carried: Names of inputs that may cross any cut (the padding mask of texts).
+        carried: Names of inputs that may cross any cut and do not count (the padding mask of texts).
+        width: At most so many tensors cross: 1 in most networks, 2 between the cells of NASNet.
 
     Returns:
-        Ascending indices into `graph.steps`.
+        For each index into `graph.steps` after which one can cut, ascending, the tensors in the order of their next use.
     """
-    last_use: dict[int, int] = {}
+    uses: dict[int, list[tuple[int, int]]] = {}  # by tensor: the steps, and the place among their arguments
     last_call: dict[int, int] = {}
     for index, step in enumerate(graph.steps):
-        last_use.update((id(tensor), index) for tensor in step.inputs)
+        for place, tensor in enumerate(step.inputs):
+            uses.setdefault(id(tensor), []).append((index, place))
         if getattr(step.operation, "weights", None):
             last_call[id(step.operation)] = index
-    last_use[id(graph.output)] = len(graph.steps)
+    uses.setdefault(id(graph.output), []).append((len(graph.steps), 0))
 
-    boundaries = []
-    live = {id(tensor) for tensor in graph.inputs if tensor.name not in carried}
-    crossing_layer = -1
+    cuts = {}
+    alive = {id(tensor): tensor for tensor in graph.inputs if tensor.name not in carried}
+    inseparable = -1
     for index, step in enumerate(graph.steps):
-        live |= {id(tensor) for tensor in step.outputs}
-        live = {tensor for tensor in live if last_use.get(tensor, -1) > index}
-        crossing_layer = max(crossing_layer, last_call.get(id(step.operation), -1))
-        if live == {id(step.outputs[0])} and crossing_layer <= index:
-            boundaries.append(index)
-    return tuple(boundaries)
+        alive.update((id(tensor), tensor) for tensor in step.outputs)
+        alive = {key: tensor for key, tensor in alive.items() if uses.get(key, [(-1, 0)])[-1][0] > index}
+        inseparable = max(inseparable, last_call.get(id(step.operation), -1))
+        if len(alive) <= width and id(step.outputs[0]) in alive and inseparable <= index:
+            next_use = {key: min(use for use in uses[key] if use[0] > index) for key in alive}
+            cuts[index] = tuple(alive[key] for key in sorted(alive, key=next_use.__getitem__))
+    return cuts
 
 
-def replay(steps: Iterable[Step], tensors: Mapping[int, Any]) -> Any:
-    """Call the layers of consecutive steps on other tensors and return the last result; the layers are shared.
+def replay(steps: Iterable[Step], tensors: Mapping[int, Any]) -> dict[int, Any]:
+    """Call the layers of consecutive steps on other tensors; the layers are shared.
 
     Args:
         steps: The calls.
         tensors: What takes the place of each symbolic tensor that comes from outside, by `id`.
+
+    Returns:
+        What takes the place of each symbolic tensor, those that came and those that were computed, by `id`.
     """
     import keras
 
     known = dict(tensors)
-    result: Any = None
     for step in steps:
         args, kwargs = keras.tree.map_structure(lambda x: known.get(id(x), x), (step.args, dict(step.kwargs)))
         result = step.operation(*args, **kwargs)
         known.update(zip(map(id, step.outputs), keras.tree.flatten(result), strict=True))
-    return result
+    return known

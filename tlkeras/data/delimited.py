@@ -7,6 +7,7 @@ import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -17,7 +18,7 @@ from tlkeras.errors import DataError
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _MAX_CELL = 10_000_000
-_SAMPLE_LINES = 20
+_SAMPLE_LINES, _SAMPLE_WIDTH = 20, 100_000
 _SWALLOWED = 20  # so many lines in one cell, most of them like rows, are no text but an unclosed quote
 
 
@@ -59,7 +60,8 @@ class _QuoteError(Exception):
 def _find_delimiter(path: Path, codec: str, tabs: bool) -> str:
     """Return the delimiter by which most of the first rows have as many cells as the header has names."""
     with path.open(encoding=codec, newline="") as stream:
-        lines = [line for line, _ in zip((line for line in stream if line.strip()), range(_SAMPLE_LINES), strict=False)]
+        filled = (line[:_SAMPLE_WIDTH] for line in stream if line.strip())
+        lines = list(islice(filled, _SAMPLE_LINES))
     best, score = ",", (False, 0.0, 0)
     for delimiter in ("\t", ",", ";", "|") if tabs else _DELIMITERS:
         with _long_cells():

@@ -133,7 +133,7 @@ def _find_pictures(folder: Path, cells: Sequence[str]) -> tuple[Path, str]:
     """Return the folder in which most of a sample of paths are files, and the suffix that makes them so."""
     named = [cell for cell in cells if cell and not PurePath(cell).is_absolute()]
     sample = named[:: max(1, len(named) // _SAMPLE)][:_SAMPLE]
-    if not sample or any(_is_file(folder / cell) for cell in sample):
+    if not sample or not folder.is_dir() or any(_is_file(folder / cell) for cell in sample):
         return folder, ""
     inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))[:_SAMPLE]
     bare = not any(PurePath(cell).suffix for cell in sample)

@@ -5,12 +5,11 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-HEAD_SECONDS = 10.0
-
 
 class Protocol(H11Protocol):
     """uvicorn's protocol with a deadline for the head of each request (against "slow loris" clients)."""
 
+    head_seconds = 10.0
     head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -32,7 +31,7 @@ class Protocol(H11Protocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop()
         elif self.head_timer is None:
-            self.head_timer = self.loop.call_later(HEAD_SECONDS, self._close)
+            self.head_timer = self.loop.call_later(self.head_seconds, self._close)
 
     def _stop(self) -> None:
         if self.head_timer is not None:

@@ -7,13 +7,16 @@ import os
 import secrets
 import socket
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tlkeras.errors import TlkerasError
 from tlkeras.export.predict import load_artifact
 from tlkeras.serve.engine import Engine, FindNeighbours
 from tlkeras.serve.guard import Access
 from tlkeras.serve.limits import Limits
+
+if TYPE_CHECKING:
+    import uvicorn
 
 TOKEN_VARIABLE = "TLKERAS_SERVE_TOKEN"  # noqa: S105  (a variable's name)
 _SERVED = ("model_float32.tflite", "saved_model")
@@ -33,22 +36,34 @@ def run_server(path: str | Path, *, host: str = "127.0.0.1", port: int = 8000, l
     Raises:
         TlkerasError: The extra `serve` is not installed, there is no model, or the address cannot be bound.
     """
+    _require_packages()
+    access = find_access(host)
+    bound = _bind(host, port)
+    predictor, find_neighbours = open_model(Path(path))
+    server = make_server(Engine(predictor, limits or Limits(), find_neighbours), access)
+    _announce(predictor.path, bound, host, access)
     try:
-        import starlette  # noqa: F401
-        import uvicorn
-    except ImportError as error:
-        raise TlkerasError(f"The server needs {error.name}. Install it: pip install 'tlkeras[serve]'") from None
+        asyncio.run(server.serve(sockets=[bound]))
+    except KeyboardInterrupt:
+        _log.info("Stopped.")
+
+
+def make_server(engine: Engine, access: Access) -> "uvicorn.Server":
+    """Return a server that is ready to run; see `uvicorn.Server.serve`.
+
+    Args:
+        engine: What answers.
+        access: Who may ask.
+    """
+    import uvicorn
+
     from tlkeras.serve.app import build_app
     from tlkeras.serve.connections import Protocol
 
-    limits = limits or Limits()
-    bound = _bind(host, port)
-    access = find_access(host)
-    predictor, find_neighbours = open_model(Path(path))
-    engine = Engine(predictor, limits, find_neighbours)
+    limits = engine.limits
     config = uvicorn.Config(
         build_app(engine, access),
-        http=Protocol,
+        http=type("Protocol", (Protocol,), {"head_seconds": limits.read_seconds}),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -57,15 +72,10 @@ def run_server(path: str | Path, *, host: str = "127.0.0.1", port: int = 8000, l
         server_header=False,
         limit_concurrency=limits.connections,
         h11_max_incomplete_event_size=16_384,
-        timeout_keep_alive=int(limits.read_seconds),
+        timeout_keep_alive=5,
         timeout_graceful_shutdown=5,
     )
-    _announce(predictor.path, bound, host, access)
-    server = uvicorn.Server(config)
-    try:
-        asyncio.run(server.serve(sockets=[bound]))
-    except KeyboardInterrupt:
-        _log.info("Stopped.")
+    return uvicorn.Server(config)
 
 
 def open_model(path: Path) -> tuple[Any, FindNeighbours | None]:
@@ -100,6 +110,14 @@ def find_access(host: str) -> Access:
     if len(token) < 16:
         raise TlkerasError(f"{TOKEN_VARIABLE} is too easy to guess. Received: {len(token)} characters. Give 16 or more.")
     return Access(frozenset({*names, socket.gethostname().lower(), socket.getfqdn().lower()}), addresses=True, token=token)
+
+
+def _require_packages() -> None:
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise TlkerasError(f"The server needs {error.name}. Install it: pip install 'tlkeras[serve]'") from None
 
 
 def _is_loopback(host: str) -> bool:

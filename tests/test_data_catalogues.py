@@ -11,6 +11,8 @@ from tlkeras.data.load import load_images, load_texts
 from tlkeras.errors import DataError
 
 tfds = pytest.importorskip("tensorflow_datasets")
+if not hasattr(tfds, "core"):  # it logs that protobuf and tensorflow-metadata do not fit together, and goes on half loaded
+    pytest.skip("TensorFlow Datasets cannot be imported here", allow_module_level=True)
 FORMATS = ["tfrecord", *(["array_record"] if importlib.util.find_spec("array_record") else [])]
 
 
@@ -158,3 +160,9 @@ def test_rows_are_read_at_random_and_by_several_threads(prepared):
     order = np.random.default_rng(0).permutation(np.repeat(np.arange(len(store)), 20))
     straight = read_pixels(store, 4)
     np.testing.assert_array_equal(read_pixels(store.take(order), 4), straight[order])
+
+
+def test_a_half_loaded_tfds_is_explained(monkeypatch):
+    monkeypatch.delattr(tfds, "core")
+    with pytest.raises(DataError, match=r"does not work in this Python environment.*protobuf"):
+        load_images("tfds:mnist")

@@ -205,6 +205,12 @@ def _read_once(
 def _tfds() -> Any:
     import tensorflow_datasets
 
+    if not hasattr(tensorflow_datasets, "core"):  # it logs why it could not be imported, and goes on half loaded
+        raise DataError(
+            "TensorFlow Datasets does not work in this Python environment: its packages do not fit together (often "
+            "tensorflow-metadata and protobuf). Install fitting ones: pip install -U tensorflow-datasets tensorflow-metadata "
+            "'protobuf>=6.31'  (or tensorflow-metadata<1.18 with an older protobuf)"
+        )
     return tensorflow_datasets
 
 

@@ -147,3 +147,85 @@ def save_views(views: Sequence[Any], path: Path, *, count: int = 6) -> None:
         if row == 0:
             axis.set_title("as it is" if column == 0 else f"view {column}", fontsize=9, color=INK)
     figure.savefig(path, format="png")
+
+
+def save_ranking(rows: Sequence[Mapping[str, Any]], path: Path, *, metric: str, null: float | None = None) -> None:
+    """Draw scores against latency, with their intervals; the numbers are places, named in the legend.
+
+    Args:
+        rows: For each source, best first: `name`, `score`, `low`, `high`, `milliseconds` (None: not in the left part) and
+            `tied` (with the first).
+        path: Where to write the PNG.
+        metric: What the score is.
+        null: The score of random weights.
+    """
+    figure = _figure(10, max(3.6, 1.2 + 0.3 * len(rows)))
+    speed, places = figure.subplots(1, 2, sharey=False, width_ratios=(1.1, 1))
+    for place, row in enumerate(rows, start=1):
+        color = BLUE if place == 1 else ORANGE if row["tied"] else "#6b7280"
+        error = [[row["score"] - row["low"]], [row["high"] - row["score"]]]
+        places.errorbar(row["score"], place, xerr=error, fmt="o", color=color, markersize=5, capsize=2)
+        if row["milliseconds"] is not None:
+            speed.errorbar(row["milliseconds"], row["score"], yerr=error, fmt="none", ecolor=color, elinewidth=1, alpha=0.7)
+            speed.text(
+                row["milliseconds"],
+                row["score"],
+                str(place),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white",
+                bbox={"boxstyle": "circle,pad=0.25", "facecolor": color, "edgecolor": "white"},
+            )
+    if null is not None:
+        speed.axhline(null, color=INK, linestyle=":", linewidth=1)
+        places.axvline(null, color=INK, linestyle=":", linewidth=1, label="the first one, random weights")
+        places.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
+    places.set_yticks(
+        range(1, len(rows) + 1), [f"{shorten(str(row['name']))}  {place}" for place, row in enumerate(rows, start=1)]
+    )
+    places.invert_yaxis()
+    places.set_xlabel(f"{metric} of the probe, 95 % interval")
+    speed.set_xlabel("milliseconds an example, LiteRT, one thread")
+    speed.set_ylabel(f"{metric} of the probe")
+    if any(row["milliseconds"] is not None for row in rows):
+        speed.set_xscale("log")
+        speed.xaxis.set_major_formatter("{x:g}")
+        speed.xaxis.set_minor_formatter("{x:g}")
+        speed.tick_params(axis="x", which="minor", labelsize=7)
+    speed.set_title("Source models for this data", color=INK, loc="left", fontweight="bold")
+    for axis in (speed, places):
+        axis.grid(color=GRID, linewidth=0.7)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, format="png")
+
+
+def save_depth(rows: Sequence[Mapping[str, Any]], path: Path, *, metric: str, source: str, enough: str) -> None:
+    """Draw what a probe reads at each block boundary, with its interval; a line marks where it stops gaining.
+
+    Args:
+        rows: For each boundary, from the input up: `block`, `score`, `low`, `high`.
+        path: Where to write the PNG.
+        metric: What the score is.
+        source: The source model's name.
+        enough: The block above which nothing is gained.
+    """
+    figure = _figure(min(14.0, max(6.0, 2.0 + 0.4 * len(rows))), 4)
+    axis = figure.subplots()
+    x = np.arange(len(rows))
+    value, low, high = (np.array([row[name] for row in rows]) for name in ("score", "low", "high"))
+    axis.fill_between(x, low, high, color=BLUE, alpha=0.15, linewidth=0)
+    axis.plot(x, value, color=BLUE, marker="o", markersize=4)
+    names = [str(row["block"]) for row in rows]
+    stop = names.index(enough)
+    axis.axvline(stop, color=ORANGE, linestyle="--")
+    axis.annotate(
+        "enough", (stop, 1), xycoords=("data", "axes fraction"), xytext=(4, -4), textcoords="offset points",
+        color=ORANGE, va="top", fontsize=9,
+    )  # fmt: skip
+    axis.set_xticks(x, [shorten(name) for name in names], rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
+    axis.set_ylabel(f"{metric} of the probe")
+    axis.set_title(f"{shorten(source)}: features above each block", color=INK, loc="left", fontweight="bold")
+    axis.grid(color=GRID, linewidth=0.7)
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, format="png")

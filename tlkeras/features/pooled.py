@@ -142,7 +142,7 @@ def noise(source: SourceModel) -> np.ndarray:
     generator = np.random.default_rng(0)
     if source.modality == "image":
         return generator.integers(0, 256, (1, source.input_size, source.input_size, 3)).astype(np.float32)
-    vocabulary = source.tokenizer.get_vocab_size() if source.tokenizer else source.pad_id
+    vocabulary = source.tokenizer.get_vocab_size() if source.tokenizer else source.pad_id + 2
     ids = generator.integers(0, vocabulary, (1, source.input_size)).astype(np.int32)
     return np.where(ids == source.pad_id, (source.pad_id + 1) % vocabulary, ids)
 

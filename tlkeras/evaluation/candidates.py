@@ -1,0 +1,114 @@
+"""Candidates for a ranking: who they are, how each is loaded, and the list that does not look at the data."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from tlkeras.data.examples import Splits
+from tlkeras.errors import unknown
+from tlkeras.sources.blocks import with_random_weights
+from tlkeras.sources.catalog import SourceRow, list_sources
+from tlkeras.sources.image import load_image_source
+from tlkeras.sources.model import SourceModel
+from tlkeras.sources.text import load_text_source
+
+Load = Callable[[bool], SourceModel]
+"""Loads a candidate: with its weights if True, with random ones if False."""
+
+
+def catalogue(modality: str) -> dict[str, SourceRow]:
+    """Return the rows of the source models of a modality, by name."""
+    return {row.name: row for row in list_sources() if row.modality == modality}
+
+
+def weights_here(modality: str) -> list[str]:
+    """Return the names of the source models whose weights need no download."""
+    return [name for name, row in catalogue(modality).items() if row.weights == "installed"]
+
+
+def check_names(names: list[str], modality: str) -> None:
+    """Refuse names that are not in the catalogue.
+
+    Raises:
+        ValueError: A name is not that of a source model for this modality.
+    """
+    known = catalogue(modality)
+    for name in names:
+        if name not in known:
+            raise unknown(f"{modality} source model", name, known, see="tlkeras sources")
+
+
+def candidates(
+    splits: Splits,
+    sources: Sequence[str | SourceModel] | None,
+    *,
+    image_size: int | None,
+    sequence_length: int | None,
+    seed: int,
+) -> dict[str, Load]:
+    """Return the candidates by name, and how each is loaded.
+
+    Args:
+        splits: The data.
+        sources: Names, or source models; those whose weights are here if not given.
+        image_size: See `tlkeras.evaluation.rank.rank`.
+        sequence_length: See there.
+        seed: Seed of random weights.
+
+    Raises:
+        ValueError: A name is unknown, or occurs twice.
+    """
+    chosen: Sequence[str | SourceModel] = weights_here(splits.modality) if sources is None else sources
+    check_names([source for source in chosen if isinstance(source, str)], splits.modality)
+
+    def by_name(name: str) -> Load:
+        if splits.modality == "text":
+            return lambda pretrained: load_text_source(name, sequence_length=sequence_length, pretrained=pretrained, seed=seed)
+        return lambda pretrained: load_image_source(
+            name, image_size=image_size, pictures=splits.train, pretrained=pretrained, seed=seed
+        )
+
+    def given(source: SourceModel) -> Load:
+        return lambda pretrained: source if pretrained else with_random_weights(source, seed=seed)
+
+    names = [source if isinstance(source, str) else source.name for source in chosen]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Each candidate needs a name of its own. Received: {', '.join(names)}")
+    return {
+        name: by_name(source) if isinstance(source, str) else given(source) for name, source in zip(names, chosen, strict=True)
+    }
+
+
+def static_order(sources: Mapping[str, SourceModel]) -> tuple[list[str], str]:
+    """Return names in the order of a list that does not look at the data, and what it goes by.
+
+    By accuracy on the source data where each candidate has one, else by size: the larger the better. Random weights come last.
+    """
+    accuracies = {name: _accuracy(source) for name, source in sources.items()}
+    pretrained = [name for name, source in sources.items() if source.pretrained]
+    by_accuracy = bool(pretrained) and all(accuracies[name] is not None for name in pretrained)
+
+    def key(name: str) -> tuple[bool, float]:
+        source = sources[name]
+        return not source.pretrained, -((accuracies[name] or 0.0) if by_accuracy else float(parameters(source)))
+
+    return sorted(sources, key=key), "accuracy on the source data" if by_accuracy else "number of parameters"
+
+
+def _accuracy(source: SourceModel) -> float | None:
+    found = re.match(r"0?\.\d+", str(source.facts.get("accuracy") or ""))
+    return float(found[0]) if found else None
+
+
+def parameters(source: SourceModel) -> int:
+    """Return the number of a source's weights."""
+    return sum(block.parameters for block in source.blocks)
+
+
+def megabytes(source: SourceModel) -> float:
+    """Return the size of a source's weights as float32, in 10^6 bytes."""
+    return float(source.facts.get("megabytes") or parameters(source) * 4 / 1e6)
+
+
+def licence(source: SourceModel) -> str:
+    """Return a source's licence, as its authors state it."""
+    return str(source.facts.get("licence") or "not stated")

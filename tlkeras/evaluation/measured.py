@@ -1,0 +1,132 @@
+"""Everything that a ranking knows about one candidate."""
+
+import logging
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tlkeras.data.examples import Examples, Splits
+from tlkeras.data.source_samples import source_sample
+from tlkeras.errors import TlkerasError, WeightsError
+from tlkeras.evaluation.candidates import Load, catalogue, licence, megabytes
+from tlkeras.evaluation.evaluate import paired_gain
+from tlkeras.evaluation.feature_scores import FeatureScores, score_features
+from tlkeras.evaluation.limits import Limits
+from tlkeras.evaluation.metrics import Measure
+from tlkeras.evaluation.name_similarity import NameSimilarity, can_compare_names, compare_names
+from tlkeras.evaluation.ranking import order
+from tlkeras.features.distance import Distance, domain_distances
+from tlkeras.features.pooled import FeaturePass, pooled_features, prepare
+from tlkeras.features.workers import latency_ms
+from tlkeras.sources.class_names import source_classes
+from tlkeras.sources.model import SourceModel
+
+log = logging.getLogger("tlkeras")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A candidate that was measured.
+
+    Attributes:
+        source: The source model.
+        scores: Its scores.
+        latency: Milliseconds for one example; None where it was not measured or LiteRT cannot run it.
+        names: See `RankedSource.names`.
+        distances: See `RankedSource.distances`.
+        seconds: What all that took, loading included.
+    """
+
+    source: SourceModel
+    scores: FeatureScores
+    latency: float | None
+    names: NameSimilarity | None
+    distances: Mapping[str, Distance]
+    seconds: float
+
+
+def objection(name: str, modality: str, limits: Limits) -> str | None:
+    """Say what is against a candidate before it is loaded; None where nothing is, or the catalogue does not have it."""
+    row = catalogue(modality).get(name)
+    return limits.objection(megabytes=row.megabytes, licence=row.licence) if row else None
+
+
+def measure(
+    load: Load, examples: Examples, splits: Splits, *, limits: Limits, scores: Collection[str], facts: bool
+) -> Measured | str:
+    """Return everything about one candidate, or why it is left out.
+
+    Args:
+        load: Loads it.
+        examples: Whose features are probed.
+        splits: The data that they are from.
+        limits: What it must keep to.
+        scores: See `score_features`.
+        facts: Whether to measure latency, distances and the similarity of names.
+    """
+    started = time.monotonic()
+    try:
+        source = load(True)
+    except WeightsError as error:
+        return str(error).splitlines()[0]
+    reason = limits.objection(megabytes=megabytes(source), licence=licence(source))
+    if reason:
+        return reason
+    ready = prepare(source)
+    latency = latency_ms(ready) if facts or limits.milliseconds is not None else None
+    reason = limits.too_slow(latency)
+    if reason:
+        return reason
+    (features,), _ = pooled_features(ready, examples)
+    return Measured(
+        source=source,
+        scores=score_features(features, examples, splits, source, scores=scores),
+        latency=latency,
+        names=_names(source, splits) if facts else None,
+        distances=_distances(ready, features) if facts else {},
+        seconds=time.monotonic() - started,
+    )
+
+
+def _names(source: SourceModel, splits: Splits) -> NameSimilarity | None:
+    if not splits.classes or not can_compare_names():
+        return None
+    own = source_classes(source.facts)
+    return compare_names(splits.classes, own) if own else None
+
+
+def _distances(ready: FeaturePass, features: np.ndarray) -> Mapping[str, Distance]:
+    sample = source_sample(ready.source.facts) if ready.source.modality == "image" else None
+    if sample is None or len(features) < 20:
+        return {}
+    (found,), _ = pooled_features(ready, sample)
+    return domain_distances(found, features)
+
+
+def against_random(
+    best: Measured, load: Load, examples: Examples, splits: Splits, *, seed: int
+) -> tuple[Measure | None, Measure | None]:
+    """Return the score of the best one's architecture with random weights, and what the best has more.
+
+    Args:
+        best: The first of the ranking.
+        load: Loads it.
+        examples: Whose features are probed.
+        splits: The data that they are from.
+        seed: Seed of the random weights.
+
+    Returns:
+        None and None where the best has random weights itself.
+    """
+    if not best.source.pretrained:
+        return None, None
+    try:
+        twin = load(False)
+    except TlkerasError as error:
+        log.warning("The best one is not compared with random weights: %s", error)
+        return None, None
+    (features,), _ = pooled_features(prepare(twin), examples)
+    scores = score_features(features, examples, splits, twin, scores=()).examples
+    return order({"null": scores}, seed=seed).scores["null"], paired_gain(best.scores.examples, scores, seed=seed)

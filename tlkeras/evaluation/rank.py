@@ -1,0 +1,182 @@
+"""Rank source models for a data set without training them: one frozen pass each, then probes in closed form."""
+
+import logging
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from tlkeras.data.examples import Examples, Skipped, Splits
+from tlkeras.errors import WeightsError
+from tlkeras.evaluation.candidates import candidates, licence, megabytes, parameters, static_order
+from tlkeras.evaluation.feature_scores import METRICS, SCORES
+from tlkeras.evaluation.limits import Limits
+from tlkeras.evaluation.measured import Measured, against_random, measure, objection
+from tlkeras.evaluation.name_similarity import can_compare_names
+from tlkeras.evaluation.ranking import RankedSource, Ranking, order, words
+from tlkeras.sources.model import SourceModel
+from tlkeras.tasks.table import task_of
+
+LIMIT = 1000
+log = logging.getLogger("tlkeras")
+
+
+def rank(
+    splits: Splits,
+    sources: Sequence[str | SourceModel] | None = None,
+    *,
+    limits: Limits | None = None,
+    limit: int = LIMIT,
+    image_size: int | None = None,
+    sequence_length: int | None = None,
+    scores: Collection[str] = SCORES,
+    facts: bool = True,
+    null: bool = True,
+    seed: int = 0,
+) -> Ranking:
+    """Order source models by how well a ridge probe on their frozen features predicts training examples it has not seen.
+
+    Args:
+        splits: The data; only its training examples are looked at.
+        sources: Names that `tlkeras sources` lists, or source models; those whose weights are here if not given.
+        limits: Candidates beyond them are left out, and the ranking says why.
+        limit: The most examples to look at, drawn in proportion to the classes.
+        image_size: Pixels; each source's own size if not given, less where the pictures are smaller.
+        sequence_length: The longest text in tokens; 128 if not given.
+        scores: Which of `SCORES` to compute besides the ridge probe.
+        facts: Whether to measure latencies, distances between source and target data, and the similarity of class names.
+        null: Whether to measure the first one's architecture with random weights.
+        seed: Seed of the draw, the resampling and the random weights.
+
+    Returns:
+        The ranking. Features are kept, see `tlkeras.features.cache`: ranking again, or with one more source, is quick.
+
+    Raises:
+        ValueError: A name is unknown, or there is nothing to rank.
+        WeightsError: None of the candidates' weights could be loaded.
+    """
+    started = time.monotonic()
+    examples = draw(splits.train, limit, seed=seed)
+    loads = candidates(splits, sources, image_size=image_size, sequence_length=sequence_length, seed=seed)
+    limits = limits or Limits()
+    found: dict[str, Measured] = {}
+    left_out: list[Skipped] = []
+    for name, load in loads.items():
+        reason = objection(name, splits.modality, limits)
+        measured = reason or measure(load, examples, splits, limits=limits, scores=scores, facts=facts)
+        if isinstance(measured, Measured):
+            found[name] = measured
+            log.info("%s: %s", name, _progress(measured, METRICS[task_of(splits)[0].name]))
+        else:
+            left_out.append(Skipped(name, measured))
+            log.info("%s is left out: %s", name, measured)
+    if not found:
+        reasons = "; ".join(f"{one.where}: {one.reason}" for one in left_out)
+        raise WeightsError(f"No source model is left to rank. {reasons or 'None has its weights here; see tlkeras sources.'}")
+    ranking = _arrange(found, splits, len(examples), facts, seed)
+    nulls = against_random(found[ranking.best], loads[ranking.best], examples, splits, seed=seed) if null else (None, None)
+    return replace(
+        ranking,
+        null=nulls[0],
+        gain=nulls[1],
+        verdict=words(ranking.sources, ranking.metric, ranking.n, nulls[1]),
+        left_out=tuple(left_out),
+        seconds=time.monotonic() - started,
+    )
+
+
+def pick_source(
+    name: str, splits: Splits, *, image_size: int | None = None, sequence_length: int | None = None, seed: int = 0
+) -> str:
+    """Return the name of a source model: `name` itself, or for `"rank"` the first of those whose weights are here.
+
+    Args:
+        name: What the user gave.
+        splits: The data to rank for.
+        image_size: See `rank`.
+        sequence_length: See `rank`.
+        seed: See `rank`.
+    """
+    if name != "rank":
+        return name
+    ranking = rank(
+        splits,
+        image_size=image_size,
+        sequence_length=sequence_length,
+        scores=("ridge",),
+        facts=False,
+        seed=seed,
+    )
+    log.info("%s", ranking.verdict)
+    return ranking.best
+
+
+def draw(examples: Examples, limit: int, *, seed: int = 0) -> Examples:
+    """Return at most `limit` examples, of each class (or fifth of the values) in proportion, in their order.
+
+    Raises:
+        ValueError: The limit is below 20.
+    """
+    if limit < 20:
+        raise ValueError(f"A ranking needs 20 examples or more. Received: limit={limit}")
+    if len(examples) <= limit:
+        return examples
+    strata, generator = examples.targets.strata(), np.random.default_rng(seed)
+    place = np.empty(len(examples))
+    for stratum in np.unique(strata):
+        members = generator.permutation(np.flatnonzero(strata == stratum))
+        place[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return examples.take(np.sort(np.argsort(place, kind="stable")[:limit]))
+
+
+def _arrange(found: Mapping[str, Measured], splits: Splits, n: int, facts: bool, seed: int) -> Ranking:
+    ordered = order({name: one.scores.examples for name, one in found.items()}, seed=seed)
+    static, static_by = static_order({name: one.source for name, one in found.items()})
+    sources = [
+        RankedSource(
+            name=name,
+            score=ordered.scores[name],
+            behind=ordered.behind[name],
+            places=ordered.places[name],
+            tied=ordered.behind[name].low <= 0,
+            scores=found[name].scores.values,
+            pretrained=found[name].source.pretrained,
+            parameters=parameters(found[name].source),
+            megabytes=megabytes(found[name].source),
+            latency_ms=found[name].latency,
+            input_size=found[name].source.input_size,
+            licence=licence(found[name].source),
+            static=static.index(name) + 1,
+            names=found[name].names,
+            distances=found[name].distances,
+            seconds=found[name].seconds,
+        )
+        for name in ordered.names
+    ]
+    return Ranking(
+        sources=tuple(sources),
+        metric=METRICS[task_of(splits)[0].name],
+        n=n,
+        static_by=static_by,
+        notes=tuple(_missing(sources, splits)) if facts else (),
+        fingerprint=splits.fingerprint,
+    )
+
+
+def _missing(sources: Sequence[RankedSource], splits: Splits) -> list[str]:
+    """What could not be measured, and why."""
+    notes = []
+    unnamed = [one.name for one in sources if one.names is None]
+    if unnamed and splits.classes:
+        reason = "their classes are not known" if can_compare_names() else "minilm_l6 is not installed"
+        notes.append(f"Similarity of class names is not available for {', '.join(unnamed)}: {reason}.")
+    unplaced = [one.name for one in sources if not one.distances]
+    if unplaced:
+        notes.append(f"Distance to the source data is not available for {', '.join(unplaced)}: no sample of it is here.")
+    return notes
+
+
+def _progress(one: Measured, metric: str) -> str:
+    latency = f", {one.latency:.1f} ms" if one.latency is not None else ""
+    return f"{metric} {one.scores.values['ridge']:.3f}{latency}, ranked in {one.seconds:.1f} s"

@@ -162,7 +162,7 @@ def test_a_property_of_the_files_that_tells_the_class_is_a_shortcut(folder):
     for path in (folder / "dog").glob("*.jpg"):
         Image.open(path).convert("L").save(path)
     found = findings(folder)["shortcut"]
-    assert "colour mode alone tells 100%" in found.headline
+    assert "colour mode alone tells 100%" in found.headline and found.severity == "warning"
     assert {one.where: one.detail for one in found.offenders} == {"RGB": "cat 24", "L": "dog 24"}
 
 
@@ -192,6 +192,14 @@ def test_camera_names_are_no_series(folder):
     for number, path in enumerate(sorted(folder.rglob("*.jpg"))):
         path.rename(path.with_name(f"IMG_{number:04}.jpg"))
     assert "name_groups" not in findings(folder)
+
+
+def test_a_series_that_is_most_of_the_data_is_no_group(tmp_path):
+    for number in range(48):
+        path = tmp_path / "ab"[number % 2] / f"p{max(0, number - 36) // 2:02}_{number}.jpg"  # p00 has 38 of 48
+        path.parent.mkdir(exist_ok=True)
+        scene(number).save(path)
+    assert "name_groups" not in findings(tmp_path)
 
 
 def test_texts_that_are_empty_short_garbled_or_marked_up_are_found(tmp_path):

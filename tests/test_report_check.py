@@ -14,7 +14,8 @@ from PIL import Image
 from tests.data_files import words
 from tests.test_data_health import photos, scene, table
 from tlkeras.cli import main
-from tlkeras.data.load import load_images
+from tlkeras.data.load import load_images, load_texts
+from tlkeras.errors import DataError
 from tlkeras.report.check import check_data
 from tlkeras.report.check_files import render, save_check
 from tlkeras.report.check_lines import check_lines
@@ -103,6 +104,7 @@ def test_the_json_holds_every_offender_and_no_picture(damaged, tmp_path):
 
 
 def test_the_quarantine_list_is_honoured_by_the_next_check_and_by_loading(damaged, tmp_path):
+    scene(900, (400, 100)).save(damaged / "cat" / "long.jpg")  # worth a look, but nothing to set aside
     before = sorted(path for path in damaged.rglob("*"))
     save_check(check_data(damaged), tmp_path / "out")
     assert sorted(path for path in damaged.rglob("*")) == before, "a check moves and deletes nothing"
@@ -112,11 +114,21 @@ def test_the_quarantine_list_is_honoured_by_the_next_check_and_by_loading(damage
     assert set(listed) == {"cat/cat000.jpg", "dog/dog005.jpg", 'cat/"><b>.jpg', "dog/dog001.jpg"}
     assert listed["cat/cat000.jpg"] == "unreadable: the file is empty"
     again = check_data(damaged, quarantine=path)
-    assert again.passed and again.examples == 88
+    assert again.passed and again.examples == 89
     save_check(again, tmp_path / "out")
     assert len(path.read_text(encoding="utf-8").splitlines()) == 5  # what was set aside before stays in the list
     splits = load_images(damaged, quarantine=path)
     assert not set(listed) & {*splits.train.ids, *splits.val.ids, *splits.test.ids}
+
+
+def test_rows_without_identity_are_set_aside_by_their_place(tmp_path):
+    rows = [f"{words(n)},{'pos' if n % 2 else 'neg'}" for n in range(60)]
+    path = table(tmp_path, [*rows, *["only one cell"] * 101])
+    with pytest.raises(DataError, match=r"101 of 161 examples cannot be used.*--quarantine"):
+        load_texts(path)
+    save_check(check_data(path), tmp_path / "out")
+    splits = load_texts(path, quarantine=tmp_path / "out" / "quarantine.csv")
+    assert len(splits.train) + len(splits.val) + len(splits.test) == 60
 
 
 def test_a_given_split_is_checked_for_leaks(tmp_path):
@@ -158,6 +170,9 @@ def test_label_errors_are_looked_for_on_demand(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         pixels = np.asarray(scene(number, (40, 40))) // 3
         Image.fromarray(pixels + np.array([150 * red, 0, 150 * (1 - red)], np.uint8)).save(path)
+    for number in range(2):  # a class that is too small to be probed is left out of the probe
+        (tmp_path / "data" / "green").mkdir(exist_ok=True)
+        scene(500 + number, (40, 40)).save(tmp_path / "data" / "green" / f"{number}.png")
     report = check_data(tmp_path / "data", deep=True, source="tiny_cnn")
     found = next(finding for finding in report.findings if finding.key == "label_errors")
     assert {one.id for one in found.offenders} == {"blue/4.png", "red/9.png"} and found.quarantine

@@ -124,7 +124,7 @@ class Engine:
 
 
 def as_json(prediction: "Prediction", task: str, labels: tuple[str, ...], top: int | None = None) -> dict[str, Any]:
-    """Return an answer as JSON values; probabilities have 6 decimals, as those of `tlkeras predict --json`.
+    """Return an answer as JSON values, its numbers rounded as by `tlkeras predict --json`.
 
     Args:
         prediction: The answer.
@@ -133,7 +133,7 @@ def as_json(prediction: "Prediction", task: str, labels: tuple[str, ...], top: i
         top: Scores to give, the best first; all if not given.
     """
     if task == "regression":
-        return {"task": task, "name": labels[0], "value": prediction.value}
+        return {"task": task, "name": labels[0], "value": float(f"{prediction.value:.9g}")}
     order = prediction.probabilities.argsort()[::-1][:top]
     scores = [{"label": labels[index], "probability": round(float(prediction.probabilities[index]), 6)} for index in order]
     if task == "multi_label":

@@ -1,6 +1,8 @@
 """Folders of classes, with or without parts: which file belongs to which part and class. Reads no file."""
 
 import os
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,10 +204,24 @@ def _walk(folder: Path, root: Path, skipped: list[Skipped]) -> Iterator[Path]:
 
 def _no_class_folders(folder: Path, files: list[Path]) -> str:
     found = f"{len(files):,} files lie loose in it" if files else "it is empty"
+    labels = _labels_in_names(files)
+    hint = (
+        f" Their names seem to begin with labels ({', '.join(map(repr, labels[:5]))}{' …' if len(labels) > 5 else ''}): move "
+        "each file into a folder of that name, or list path and label in a table."
+        if labels
+        else ""
+    )
     return (
         f"{str(folder)!r} holds no class folders: {found}. Expected a folder for each class, such as "
-        f"{str(folder / 'cat' / '1.jpg')!r} and {str(folder / 'dog' / '1.jpg')!r}."
+        f"{str(folder / 'cat' / '1.jpg')!r} and {str(folder / 'dog' / '1.jpg')!r}.{hint}"
     )
+
+
+def _labels_in_names(files: list[Path]) -> list[str]:
+    """Return the words that file names begin with, if these are few and each occurs several times: `cat_1.jpg`, `dog_1.jpg`."""
+    words = Counter(match.group().casefold() for file in files if (match := re.match(r"[^\W\d_]+", file.stem)))
+    few = 2 <= len(words) <= len(files) / 3
+    return sorted(words) if few and sum(words.values()) == len(files) and min(words.values()) > 1 else []
 
 
 def _reasons(layout: Layout, usable: Mapping[str, tuple[Found, ...]]) -> str:

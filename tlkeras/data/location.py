@@ -19,6 +19,7 @@ The kinds:
 A path that begins like a kind is written with its folder: `./csv:odd name`.
 """
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,4 +132,9 @@ def _file_kind(path: Path) -> str:
 def _missing(text: str) -> str:
     kind = text.partition(":")[0]
     hint = f" {kind!r} is no kind of data; the kinds: {', '.join(KINDS)}." if ":" in text and len(kind) > 1 else ""
-    return f"{text!r} does not exist (looked for {Path(text).expanduser().absolute()}).{hint} Check the path, or use 'sample'."
+    path = Path(text).expanduser()
+    beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, beside, n=1, cutoff=0.7)
+    if near:
+        hint += f" Did you mean {str(path.parent / near[0])!r}?"
+    return f"{text!r} does not exist (looked for {path.absolute()}).{hint} Check the path, or use 'sample'."

@@ -45,6 +45,12 @@ def evaluate(model: TransferModel, splits: Splits, *, compare_nulls: bool = True
     outputs = predict_examples(model, splits.test)
     module, targets = MEASURES[model.task], target_array(splits.test)
     predicted = predictions(model.task, outputs)
+    if model.task == "classification" and len(set(predicted.tolist())) == 1:
+        log.warning(
+            "Every test example is taken for %r: the model tells nothing apart. Check the labels, try another learning rate, "
+            "or balance the classes.",
+            model.classes[int(predicted[0])],
+        )
     evaluation = Evaluation(
         task=model.task,
         measures=module.measures(targets, outputs, seed=seed),

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 
@@ -150,13 +152,19 @@ def test_rows_marked_unlabelled_are_a_pool(tmp_path):
     assert set(splits.unlabelled.metadata["split"].tolist()) == {"unlabelled"}
 
 
-def test_groups_and_times_become_metadata(tmp_path):
+def test_groups_and_times_become_metadata(tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")  # where the machine stands says nothing about the data
+    time.tzset()
     rows = [f"{words(n)},{'ab'[n % 2]}, g{n // 2},2024-01-{1 + n % 28:02}" for n in range(40)]
     rows[3] = f"{words(3)},b,,2024-01-04T12:00+01:00"
     splits = load_texts(write(tmp_path / "a.csv", "text,label,group,day", rows), time_column="day", target="class")
     place = splits.train.ids.tolist().index("row 5")
     assert splits.train.metadata["group"][place] == "" and "'group' are taken as a group" in " ".join(splits.notes)
     assert splits.train.metadata["time"][place] == 1704366000.0  # 2024-01-04 11:00 UTC
+    place = splits.train.ids.tolist().index("row 2")
+    assert splits.train.metadata["time"][place] == 1704067200.0  # 2024-01-01 00:00 UTC
+    monkeypatch.undo()
+    time.tzset()
     newest = min(splits.test.metadata["time"].tolist())
     assert max(splits.train.metadata["time"].tolist()) <= newest
 

@@ -116,12 +116,13 @@ def _notes(
     table: Table, options: TableOptions, kind: str, inputs: Sequence[str], labels: Sequence[str], group: str | None
 ) -> tuple[str, ...]:
     notes = []
-    guessed = [name for name, given in (("input", options.inputs), ("label", options.labels)) if given is None]
+    option = "text_column" if kind == "texts" else "image_column"
+    guesses = {kind: (options.inputs, option), "labels": (options.labels, "label_column")}
+    guessed = {name: option for name, (given, option) in guesses.items() if given is None}
     if guessed:
-        name = "text_column" if kind == "texts" else "image_column"
         notes.append(
-            f"Columns of {table.origin!r}: {kind} in {quoted(inputs)}, labels in {quoted(labels)} (guessed among "
-            f"{quoted((*table.pictures, *table.columns))}; {name} and label_column choose others)."
+            f"Columns of {table.origin!r}: {kind} in {quoted(inputs)}, labels in {quoted(labels)} ({' and '.join(guessed)} "
+            f"guessed among {quoted((*table.pictures, *table.columns))}; {' and '.join(guessed.values())} can say otherwise)."
         )
     if len(inputs) > 1:
         notes.append(f"The columns {quoted(inputs)} are joined, each on a line of its own; do the same before you predict.")

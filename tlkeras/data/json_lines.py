@@ -43,7 +43,7 @@ def read_json_lines(path: Path, *, encoding: str | None = None) -> Table:
 
 def _lines(path: Path, codec: str) -> Iterator[tuple[int, str, bool]]:
     """Yield the lines that are not blank, with their number and whether the file ends within them."""
-    with path.open(encoding=codec, newline="\n") as stream:  # no other line break: strings may hold U+2028 and the like
+    with path.open(encoding=codec, newline="\n") as stream:  # a lone \r is a blank between JSON's tokens
         for number, line in enumerate(stream, 1):
             if line.strip():
                 yield number, line, not line.endswith("\n")

@@ -104,11 +104,12 @@ def test_a_bad_row_of_one_of_several_tables_is_named_with_its_file(tmp_path):
 
 def test_tables_without_a_training_part_are_not_taken_for_one(tmp_path):
     reviews(tmp_path / "test.csv")
-    for name in "ABCDEF":
-        reviews(tmp_path / f"{name}_train_and_test.csv")
+    reviews(tmp_path / "train_and_test.csv")
     assert tables_by_part(tmp_path) == []
     with pytest.raises(DataError, match="no table named after the training part"):
         load_texts(f"tables:{tmp_path}")
+    train, test = reviews(tmp_path / "train.csv", 200), tmp_path / "test.csv"
+    assert tables_by_part(tmp_path) == [("test", test), ("train", train)]
 
 
 def test_a_single_table_in_a_folder_is_what_is_meant(tmp_path):

@@ -46,6 +46,10 @@ _MODULES = {
     "tlkeras.report.check": ("CheckReport", "check_data"),
     "tlkeras.report.check_files": ("save_check",),
     "tlkeras.evaluation.label_errors": ("LabelErrors", "find_label_errors"),
+    "tlkeras.evaluation.rank": ("pick_source", "rank"),
+    "tlkeras.evaluation.ranking": ("Ranking",),
+    "tlkeras.evaluation.limits": ("Limits",),
+    "tlkeras.evaluation.depth": ("Depth", "probe_depth"),
 }
 _API = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = [*_API, "__version__"]
@@ -87,9 +91,13 @@ if TYPE_CHECKING:  # what editors and type checkers see; `__getattr__` imports a
     from tlkeras.data.split_files import compare_splits, load_splits, save_splits
     from tlkeras.data.targets import ClassTargets, MultiLabelTargets, NoTargets, ValueTargets
     from tlkeras.errors import DataError, ParityError, TlkerasError, TrainingError, WeightsError
+    from tlkeras.evaluation.depth import Depth, probe_depth
     from tlkeras.evaluation.evaluate import evaluate, save_evaluation
     from tlkeras.evaluation.label_errors import LabelErrors, find_label_errors
+    from tlkeras.evaluation.limits import Limits
     from tlkeras.evaluation.metrics import Evaluation, Measure
+    from tlkeras.evaluation.rank import pick_source, rank
+    from tlkeras.evaluation.ranking import Ranking
     from tlkeras.export.artifact import Artifact, Parity
     from tlkeras.export.predict import load_artifact
     from tlkeras.export.targets import export_model

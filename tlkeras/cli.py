@@ -5,25 +5,33 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import tyro
 
 import tlkeras
-from tlkeras.console import explain, hide_messages, print_table, progress, show_messages, start_tensorflow, stoppable
+from tlkeras.console import (
+    explain,
+    hide_messages,
+    print_table,
+    progress,
+    shapes_in_words,
+    show_messages,
+    source_row,
+    start_tensorflow,
+    stoppable,
+)
 from tlkeras.errors import unknown
 from tlkeras.recipes import find_recipe, load_recipe, purpose, recipe_files
 from tlkeras.report.check_settings import CheckSettings
-
-if TYPE_CHECKING:
-    from tlkeras.export.predict import Predictor
-    from tlkeras.sources.catalog import SourceRow
+from tlkeras.report.rank_settings import RankSettings
 
 DEMO = {"data": "sample", "source": "efficientnet_lite0", "image_size": 97}
 """What `tlkeras demo` sets: the embedded pictures, weights from a package, a size that two cores do in a minute."""
 
 _Name = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
 _Artifact = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="ARTIFACT")]
+_Data = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")]
 _File = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
 
 
@@ -124,7 +132,7 @@ def predict(
     predictor = load_artifact(artifact)
     items = scoring.gather(inputs, predictor.modality, sys.stdin)
     if predictor.modality == "text" and any(map(scoring.is_table, items)):
-        _score_table(predictor, items, output, text_column)
+        scoring.score_table(predictor, items, output, text_column)
         return
     predictions = scoring.predict_inputs(predictor, items)
     if output:
@@ -137,16 +145,6 @@ def predict(
         print_table(scoring.as_header(predictor, top), list(scoring.as_rows(predictions, predictor, top)))
     if any(prediction.problem for prediction in predictions):
         sys.exit(1)
-
-
-def _score_table(predictor: "Predictor", items: Sequence[str], output: Path | None, text_column: str | None) -> None:
-    from tlkeras.export.scored import predict_table
-
-    if len(items) != 1 or output is None:
-        raise ValueError(
-            f"A table is scored alone, into a new one: tlkeras predict {predictor.path} {items[0]} --output scored.csv"
-        )
-    predict_table(predictor, items[0], output, text_column=text_column)
 
 
 def serve(artifact: _Artifact, /, *, host: str = "127.0.0.1", port: int = 8000) -> None:
@@ -167,14 +165,8 @@ def sources() -> None:
     from tlkeras.sources.catalog import list_sources
 
     header = ("source", "parameters", "input", "weights", "ImageNet", "licence")
-    print_table(header, [_source_row(row) for row in list_sources()])
+    print_table(header, [source_row(row) for row in list_sources()])
     print("\nBlocks of one, which --trainable can name: tlkeras blocks SOURCE")
-
-
-def _source_row(row: "SourceRow") -> tuple[str, ...]:
-    parameters = f"{row.parameters / 1e6:.1f} M" if row.parameters >= 100_000 else f"{row.parameters:,}"
-    size = f"{row.input_size} {'tokens' if row.modality == 'text' else 'pixels'}"
-    return row.name, parameters, size, row.weights, (row.accuracy or "").split(" on ImageNet", 1)[0], row.licence
 
 
 def blocks(
@@ -198,22 +190,14 @@ def blocks(
     else:
         loaded = tlkeras.load_text_source(source, pretrained=False)
     rows = [
-        (block.name, str(len(block.network.layers)), f"{block.parameters:,}", _shapes(block.network.output_shape))
+        (block.name, str(len(block.network.layers)), f"{block.parameters:,}", shapes_in_words(block.network.output_shape))
         for block in loaded.blocks
     ]
     print_table(("block", "layers", "parameters", "output shape"), rows)
     print("\nFrom the input up; the new head comes on top. --trainable top:2 names the two topmost.")
 
 
-def _shapes(shape: "tuple[int | None, ...] | list[tuple[int | None, ...]]") -> str:
-    return " and ".join(map(str, shape)) if isinstance(shape, list) else str(shape)
-
-
-def check(
-    data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")],
-    /,
-    settings: Annotated[CheckSettings, tyro.conf.arg(name="")],
-) -> None:
+def check(data: _Data, /, settings: Annotated[CheckSettings, tyro.conf.arg(name="")]) -> None:
     """Read data once and say what is wrong with it, by file and row; changes nothing.
 
     Writes check.html, check.json and, where examples can be set aside, quarantine.csv, which `run --quarantine` leaves out.
@@ -233,6 +217,21 @@ def check(
         print(line)
     if not report.passed:
         sys.exit(1)
+
+
+def rank(data: _Data, /, settings: Annotated[RankSettings, tyro.conf.arg(name="")]) -> None:
+    """Say which source model to take for data, without training one: a probe on the frozen features of each.
+
+    Args:
+        data: Folder, table or `sample`, as for `tlkeras run`.
+        settings: What to rank, and within which limits.
+    """
+    from tlkeras.report.rank_command import rank_data
+    from tlkeras.report.rank_lines import rank_parts
+
+    start_tensorflow()
+    for part in rank_parts(rank_data(data, settings), settings.output):
+        print(part) if isinstance(part, str) else print_table(*part)
 
 
 def doctor() -> None:
@@ -255,6 +254,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "copy": copy,
     "run": run,
     "check": check,
+    "rank": rank,
     "predict": predict,
     "serve": serve,
     "sources": sources,

@@ -9,9 +9,12 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tlkeras.errors import TlkerasError
+
+if TYPE_CHECKING:
+    from tlkeras.sources.catalog import SourceRow
 
 _log = logging.getLogger("tlkeras")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -70,6 +73,18 @@ def progress() -> Iterator[Callable[[str, int, int], None] | None]:
             bars.update(steps[step], completed=done, total=total)
 
         yield show
+
+
+def source_row(row: "SourceRow") -> tuple[str, ...]:
+    """Return a source model as the cells of a table."""
+    parameters = f"{row.parameters / 1e6:.1f} M" if row.parameters >= 100_000 else f"{row.parameters:,}"
+    size = f"{row.input_size} {'tokens' if row.modality == 'text' else 'pixels'}"
+    return row.name, parameters, size, row.weights, (row.accuracy or "").split(" on ImageNet", 1)[0], row.licence
+
+
+def shapes_in_words(shape: "tuple[int | None, ...] | list[tuple[int | None, ...]]") -> str:
+    """Return one shape or several as text."""
+    return " and ".join(map(str, shape)) if isinstance(shape, list) else str(shape)
 
 
 @contextlib.contextmanager

@@ -184,15 +184,16 @@ def save_ranking(rows: Sequence[Mapping[str, Any]], path: Path, *, metric: str, 
     places.set_yticks(
         range(1, len(rows) + 1), [f"{shorten(str(row['name']))}  {place}" for place, row in enumerate(rows, start=1)]
     )
-    places.invert_yaxis()
+    places.set_ylim(len(rows) + 0.6, 0.4)
     places.set_xlabel(f"{metric} of the probe, 95 % interval")
     speed.set_xlabel("milliseconds an example, LiteRT, one thread")
     speed.set_ylabel(f"{metric} of the probe")
-    if any(row["milliseconds"] is not None for row in rows):
+    times = [row["milliseconds"] for row in rows if row["milliseconds"] is not None]
+    if times and max(times) > 10 * min(times):
         speed.set_xscale("log")
         speed.xaxis.set_major_formatter("{x:g}")
-        speed.xaxis.set_minor_formatter("{x:g}")
-        speed.tick_params(axis="x", which="minor", labelsize=7)
+    else:
+        speed.set_xlim(0, 1.15 * max(times, default=1.0))
     speed.set_title("Source models for this data", color=INK, loc="left", fontweight="bold")
     for axis in (speed, places):
         axis.grid(color=GRID, linewidth=0.7)

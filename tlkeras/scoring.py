@@ -125,3 +125,24 @@ def _cell(value: str | float | None) -> str:
     if isinstance(value, float):
         return f"{value:.6f}" if 1e-3 < abs(value) < 1e6 or not value else f"{value:.9g}"
     return safe_cell(value or "")
+
+
+def score_table(predictor: "Predictor", items: Sequence[str], output: Path | None, text_column: str | None) -> None:
+    """Score a table alone, into a new one.
+
+    Args:
+        predictor: What to predict with.
+        items: The inputs: one table.
+        output: The CSV file to write.
+        text_column: The column that holds the texts; guessed if not given.
+
+    Raises:
+        ValueError: There are other inputs beside the table, or no file to write is given.
+    """
+    from tlkeras.export.scored import predict_table
+
+    if len(items) != 1 or output is None:
+        raise ValueError(
+            f"A table is scored alone, into a new one: tlkeras predict {predictor.path} {items[0]} --output scored.csv"
+        )
+    predict_table(predictor, items[0], output, text_column=text_column)

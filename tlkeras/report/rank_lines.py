@@ -1,6 +1,7 @@
 """A ranking and a depth probe as tables and lines of text, for a terminal."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from tlkeras.evaluation.depth import Depth
 from tlkeras.evaluation.metrics import Measure
@@ -16,6 +17,26 @@ _TITLES = {
     "leep": "LEEP",
     "nce": "NCE",
 }
+
+
+def rank_parts(found: Ranking | Depth, folder: Path | None) -> Iterator[Table | str]:
+    """Yield tables and lines in the order in which they are shown.
+
+    Args:
+        found: A ranking or a depth probe.
+        folder: Where its files were written, if they were.
+    """
+    if isinstance(found, Depth):
+        yield depth_table(found)
+        yield f"\n{found.verdict}"
+    else:
+        for table in ranking_tables(found):
+            yield table
+            yield ""
+        yield from ranking_lines(found)
+    if folder:
+        name = "depth" if isinstance(found, Depth) else "ranking"
+        yield f"Written: {folder / name}.json, {folder / name}.png"
 
 
 def ranking_tables(ranking: Ranking) -> Iterator[Table]:

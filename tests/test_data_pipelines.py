@@ -72,7 +72,7 @@ def test_a_tokenizer_that_knows_the_texts_is_told_from_one_that_does_not(tokeniz
     pieces.pre_tokenizer = pre_tokenizers.Whitespace()
     pieces.enable_truncation(1)
     assert measure_tokenizer(["one two"], pieces) == TokenizerFit(unknown=0.0, pieces=2.0)
-    assert pieces.truncation["max_length"] == 1
+    assert pieces.truncation is not None and pieces.truncation["max_length"] == 1
     assert TokenizerFit(0.0, 1.6).poor and TokenizerFit(0.03, 1.2).poor and not TokenizerFit(0.01, 1.3).poor
     with caplog.at_level(logging.WARNING, logger="tlkeras"):
         warn_of_foreign_texts(["one two three"] * 50, tokenizer, "known")

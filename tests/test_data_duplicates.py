@@ -8,7 +8,16 @@ from PIL import Image, ImageEnhance, ImageFilter
 from tests.data_files import words
 from tlkeras.data import duplicates
 from tlkeras.data.decode import decode_image
-from tlkeras.data.duplicates import LOOK, MAX_BITS, connect, equal_rows, near_pictures, near_texts, normalise_text, picture_look
+from tlkeras.data.duplicates import (
+    LOOK,
+    MAX_BITS,
+    connect,
+    equal_rows,
+    near_pictures,
+    near_texts,
+    normalise_text,
+    picture_looks,
+)
 
 
 def scene(seed, size=(320, 240)):
@@ -24,7 +33,7 @@ def jpeg(image, quality=90):
 
 
 def look(data, side=240):
-    return picture_look(decode_image(data, 32), side)
+    return picture_looks(decode_image(data, 32)[None], [side])[0]
 
 
 def pair_set(pairs):

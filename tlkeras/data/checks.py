@@ -5,16 +5,18 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tlkeras.data.decode import decode_image
-from tlkeras.data.duplicates import LOOK, picture_look
+from tlkeras.data.duplicates import LOOK, picture_looks
 from tlkeras.data.examples import EncodedImages, ImageFiles, Skipped, Store
 from tlkeras.data.picture_headers import PictureHeader, read_header
 from tlkeras.data.targets import natural_order
 from tlkeras.errors import DataError
+
+_CHUNK = 16
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,13 @@ def inspect_encoded(
 
     Args:
         store: The pictures.
-        on_progress: Called with the number of pictures done and of all, after each.
+        on_progress: Called now and then with the number of pictures done and of all.
     """
-    checks = []
+    checks: list[FileCheck] = []
+    chunks = [range(start, min(start + _CHUNK, len(store))) for start in range(0, len(store), _CHUNK)]
     with ThreadPoolExecutor() as pool:
-        for check in pool.map(lambda row: _inspect(store, row), range(len(store))):
-            checks.append(check)
+        for found in pool.map(lambda rows: _inspect(store, rows), chunks):
+            checks += found
             if on_progress:
                 on_progress(len(checks), len(store))
     return checks
@@ -102,17 +105,30 @@ def require_classes(classes: Iterable[str], origin: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _inspect(store: ImageFiles | EncodedImages, row: int) -> FileCheck:
+def _inspect(store: ImageFiles | EncodedImages, rows: range) -> list[FileCheck]:
+    """Inspect some pictures; what is computed from their pixels is computed for all of them at once."""
+    read = [_read(store, row) for row in rows]
+    good = [place for place, (_, pixels) in enumerate(read) if pixels is not None]
+    if not good:
+        return [check for check, _ in read]
+    checks = [check for check, _ in read]
+    pixels = np.stack([part for _, part in read if part is not None])
+    sides = [min(header.width, header.height) for place in good if (header := checks[place].header)]
+    looks, spreads = picture_looks(pixels, sides), pixels.reshape(len(pixels), -1).astype(np.float32).std(axis=1)
+    for place, look, spread in zip(good, looks, spreads.tolist(), strict=True):
+        checks[place] = replace(checks[place], look=look.tobytes(), spread=spread)
+    return checks
+
+
+def _read(store: ImageFiles | EncodedImages, row: int) -> tuple[FileCheck, np.ndarray | None]:
     try:
         data = store.encoded(row)
     except ValueError as error:
-        return FileCheck(str(error), "")
+        return FileCheck(str(error), ""), None
     digest = hashlib.blake2b(data, digest_size=16).hexdigest()
     header = None
     try:
         header = read_header(data)
-        pixels = decode_image(data, 32)
+        return FileCheck(None, digest, header), decode_image(data, 32)
     except ValueError as error:
-        return FileCheck(str(error), digest, header)
-    look = picture_look(pixels, min(header.width, header.height))
-    return FileCheck(None, digest, header, look.tobytes(), float(pixels.std()))
+        return FileCheck(str(error), digest, header), None

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from tlkeras.data.decode import resize_pixels
-from tlkeras.data.duplicates import LOOK, SMALLEST_SIDE, picture_look
+from tlkeras.data.duplicates import LOOK, SMALLEST_SIDE, picture_looks
 from tlkeras.data.examples import Examples, ImageArrays, Texts
 
 
@@ -35,8 +35,8 @@ def looks(examples: Examples) -> np.ndarray | None:
         if side < SMALLEST_SIDE:
             return np.zeros(len(store), LOOK)
         with ThreadPoolExecutor() as pool:
-            found = pool.map(lambda picture: picture_look(resize_pixels(picture, 32), side), store.pixels)
-            return np.array(list(found), LOOK)
+            squares = np.stack(list(pool.map(lambda picture: resize_pixels(picture, 32), store.pixels)))
+        return picture_looks(squares, np.full(len(squares), side))
     return examples.metadata.get("look")
 
 

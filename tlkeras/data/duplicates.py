@@ -38,19 +38,21 @@ _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 _COSINES = np.cos(np.pi / 32 * (np.arange(32) + 0.5) * np.arange(8)[:, None]).astype(np.float32)
 
 
-def picture_look(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Return what is kept of a picture to find its near copies, a scalar array of dtype `LOOK`.
+def picture_looks(pixels: np.ndarray, sides: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Return what is kept of pictures to find their near copies, of dtype `LOOK`, shape `(n,)`.
 
     Args:
-        pixels: The central square, uint8, shape `(32, 32, 3)`, as `decode_image` gives it.
-        side: The shorter side of the whole picture in pixels.
+        pixels: The central squares, uint8, shape `(n, 32, 32, 3)`, as `decode_image` gives them.
+        sides: The shorter side of each whole picture in pixels, shape `(n,)`.
     """
-    look = np.zeros((), LOOK)
-    look["thumbnail"] = pixels.reshape(8, 4, 8, 4, 3).mean(axis=(1, 3)).round()
-    if side >= SMALLEST_SIDE:
-        waves = (_COSINES @ (pixels @ _GREY) @ _COSINES.T).ravel()
-        look["hash"] = np.packbits(waves > np.median(waves[1:])).view(">u8")[0]
-    return look
+    looks = np.zeros(len(pixels), LOOK)
+    looks["thumbnail"] = (pixels.reshape(-1, 8, 4, 8, 4, 3).mean(axis=(2, 4), dtype=np.float32)).round()
+    waves = (_COSINES @ (pixels @ _GREY) @ _COSINES.T).reshape(len(pixels), 64)
+    # The first wave is the mean; the middle of the other 63 makes as many ones as zeros.
+    signs = waves > np.sort(waves[:, 1:], axis=1)[:, 31:32]
+    large = np.asarray(sides) >= SMALLEST_SIDE
+    looks["hash"][large] = np.packbits(signs[large], axis=1).view(">u8")[:, 0]
+    return looks
 
 
 def near_pictures(looks: np.ndarray) -> np.ndarray:

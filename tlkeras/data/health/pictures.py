@@ -8,7 +8,7 @@ import numpy as np
 
 from tlkeras.data.checks import FileCheck
 from tlkeras.data.decode import resize_pixels
-from tlkeras.data.duplicates import picture_look
+from tlkeras.data.duplicates import picture_looks
 from tlkeras.data.examples import ImageArrays
 from tlkeras.data.folders import IMAGE_SUFFIXES
 from tlkeras.data.health.finding import Finding, Severity
@@ -245,6 +245,6 @@ def inspect_arrays(store: ImageArrays) -> list[FileCheck]:
     for picture in store.pixels:
         pixels = resize_pixels(picture, 32)
         digest = hashlib.blake2b(np.ascontiguousarray(picture).tobytes(), digest_size=16).hexdigest()
-        look = picture_look(pixels, min(height, width)).tobytes()
+        look = picture_looks(pixels[None], [min(height, width)]).tobytes()
         checks.append(FileCheck(None, digest, PictureHeader("array", width, height, mode), look, float(pixels.std())))
     return checks

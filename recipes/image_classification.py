@@ -17,7 +17,19 @@ class Config:
     """Everything that can be set; each field is a flag of `tlkeras run image_classification`."""
 
     data: str = "sample"
-    """Folder of pictures; `sample` is the embedded one (silhouettes of ten animals)."""
+    """Folder, table, archive or catalogue of pictures; `sample` is the embedded one (silhouettes of ten animals)."""
+    image_column: str | None = None
+    """Column of a table that holds the paths of pictures; guessed and shown if not given."""
+    label_column: str | None = None
+    """Column of a table that holds the labels; guessed and shown if not given."""
+    group_column: str | None = None
+    """Column whose equal values stay in one part of the split: the same patient, product or author."""
+    time_column: str | None = None
+    """Column by which the newest examples become the test part."""
+    target: Literal["class", "labels", "value"] | None = None
+    """What is predicted: one class, any number of labels, or a number; found in the data if not given."""
+    encoding: str | None = None
+    """Encoding of a CSV, TSV or JSONL file; UTF-8 if not given."""
     source: str = "efficientnet_v2_b0"
     """Pre-trained network to start from; `tlkeras sources` lists them."""
     strategy: Literal[
@@ -69,6 +81,12 @@ def run(config: Config) -> "tl.Run":
     # 2. Read the pictures and split them into training, validation and test
     splits = tl.load_images(
         config.data,
+        image_column=config.image_column,
+        label_column=config.label_column,
+        group_column=config.group_column,
+        time_column=config.time_column,
+        target=config.target,
+        encoding=config.encoding,
         splits=config.splits,
         quarantine=config.quarantine,
         near_duplicates=config.near_duplicates,
@@ -98,8 +116,9 @@ def run(config: Config) -> "tl.Run":
     evaluation = tl.evaluate(model, splits, seed=config.seed)
     tl.save_evaluation(evaluation, run.path)
 
-    # 7. Export for servers (SavedModel) and phones (LiteRT, float32 and float16)
-    artifacts = tl.export_model(model, run.path / "exports", targets=("saved_model", "tflite_float32", "tflite_float16"))
+    # 7. Export for servers (SavedModel) and phones (LiteRT: float32, float16 and, calibrated on training pictures, int8)
+    targets = ("saved_model", "tflite_float32", "tflite_float16", "tflite_int8")
+    artifacts = tl.export_model(model, run.path / "exports", targets=targets, calibration=splits.train)
 
     # 8. Verify each export in its own runtime, from the encoded test pictures
     parity = tl.verify(artifacts, model, splits.test, output=run.path / "parity.json")

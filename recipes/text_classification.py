@@ -22,6 +22,14 @@ class Config:
     """Column that holds the texts; guessed and shown if not given."""
     label_column: str | None = None
     """Column that holds the labels; guessed and shown if not given."""
+    group_column: str | None = None
+    """Column whose equal values stay in one part of the split: the same patient, product or author."""
+    time_column: str | None = None
+    """Column by which the newest examples become the test part."""
+    target: Literal["class", "labels", "value"] | None = None
+    """What is predicted: one class, any number of labels, or a number; found in the data if not given."""
+    encoding: str | None = None
+    """Encoding of a CSV, TSV or JSONL file; UTF-8 if not given."""
     source: str = "minilm_l6"
     """Pre-trained encoder to start from; `tlkeras sources` lists them."""
     strategy: Literal[
@@ -71,6 +79,10 @@ def run(config: Config) -> "tl.Run":
         config.data,
         text_column=config.text_column,
         label_column=config.label_column,
+        group_column=config.group_column,
+        time_column=config.time_column,
+        target=config.target,
+        encoding=config.encoding,
         splits=config.splits,
         quarantine=config.quarantine,
         near_duplicates=config.near_duplicates,
@@ -98,8 +110,9 @@ def run(config: Config) -> "tl.Run":
     evaluation = tl.evaluate(model, splits, seed=config.seed)
     tl.save_evaluation(evaluation, run.path)
 
-    # 7. Export for servers (SavedModel, takes strings) and phones (LiteRT, takes token ids)
-    artifacts = tl.export_model(model, run.path / "exports", targets=("saved_model", "tflite_float32", "tflite_float16"))
+    # 7. Export for servers (SavedModel, takes strings) and phones (LiteRT, takes token ids: float32, float16, int8 weights)
+    targets = ("saved_model", "tflite_float32", "tflite_float16", "tflite_dynamic")
+    artifacts = tl.export_model(model, run.path / "exports", targets=targets)
 
     # 8. Verify each export in its own runtime, from the raw test texts
     parity = tl.verify(artifacts, model, splits.test, output=run.path / "parity.json")

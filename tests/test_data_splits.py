@@ -5,6 +5,7 @@ import pytest
 
 from tlkeras.data.contents import content_digests
 from tlkeras.data.examples import ClassTargets, Examples, ImageArrays, ImageFiles, Texts
+from tlkeras.data.load import load_texts
 from tlkeras.data.split_files import save_splits
 from tlkeras.data.splits import complete_splits, make_splits, split_examples
 from tlkeras.errors import DataError
@@ -179,3 +180,13 @@ def test_names_that_are_not_utf8_can_be_identified_and_written(tmp_path):
     splits = make_splits(one, one, one, CLASSES)
     save_splits(splits, tmp_path / "splits.csv")
     assert r"bad\udcff.jpg" in (tmp_path / "splits.csv").read_text(encoding="utf-8")
+
+
+def test_texts_of_one_form_that_leave_too_few_units_are_explained_with_the_way_out(tmp_path):
+    path = tmp_path / "forms.csv"
+    rows = [f"a text number {row} of some length that says little,{row % 3}" for row in range(300)]
+    path.write_text("text,label\n" + "\n".join(rows))
+    with pytest.raises(DataError, match=r"kept together as near copies; .*--no-near-duplicates"):
+        load_texts(path)
+    splits = load_texts(path, near_duplicates=False)
+    assert len(splits.train) + len(splits.val) + len(splits.test) == 300

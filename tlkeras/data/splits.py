@@ -48,7 +48,10 @@ def split_examples(
         DataError: A class has too few different examples (or groups) to be in each part, or a time is missing.
     """
     units = find_units(examples, seed=seed, groups=groups, near_duplicates=near_duplicates)
-    parts, how = _deal(examples, classes, units, fractions[1:])
+    try:
+        parts, how = _deal(examples, classes, units, fractions[1:])
+    except DataError as error:
+        raise DataError(f"{error}{_near_hint(units, near_duplicates)}") from None
     train, val, test = (examples.take(np.flatnonzero(parts == part)) for part in range(3))
     shares = " / ".join(f"{share:.0%}" for share in fractions)
     note = f"No parts were given: split {shares} into train / val / test, {how}, seed {seed}."
@@ -134,6 +137,16 @@ def _deal(examples: Examples, classes: Sequence[str], units: Units, shares: Sequ
     names = class_names(examples, classes)
     how = "stratified by class" if names is not None else "stratified"
     return deal(units, shares, names)[units.of], f"{how}, by group" if "group" in examples.metadata else how
+
+
+def _near_hint(units: Units, near_duplicates: bool) -> str:
+    """What else may help where near copies (texts of one form, pictures of one series) leave too few units."""
+    if not near_duplicates or units.sizes.max(initial=0) <= 0.2 * units.sizes.sum():
+        return ""
+    return (
+        f" {units.sizes.max():,} of the {units.sizes.sum():,} examples are so alike that they are kept together as near copies; "
+        "if they are not copies, let them be parted: --no-near-duplicates (near_duplicates=False)."
+    )
 
 
 def _together(units: Units) -> Iterable[str]:

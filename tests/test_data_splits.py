@@ -184,9 +184,9 @@ def test_names_that_are_not_utf8_can_be_identified_and_written(tmp_path):
 
 def test_texts_of_one_form_that_leave_too_few_units_are_explained_with_the_way_out(tmp_path):
     path = tmp_path / "forms.csv"
-    rows = [f"a text number {row} of some length that says little,{row % 3}" for row in range(300)]
+    rows = [f"a text number {row} of some length that says little,{row % 7}" for row in range(3000)]
     path.write_text("text,label\n" + "\n".join(rows))
     with pytest.raises(DataError, match=r"kept together as near copies; .*--no-near-duplicates"):
         load_texts(path)
     splits = load_texts(path, near_duplicates=False)
-    assert len(splits.train) + len(splits.val) + len(splits.test) == 300
+    assert len(splits.train) + len(splits.val) + len(splits.test) == 3000

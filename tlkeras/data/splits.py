@@ -144,7 +144,7 @@ def _near_hint(units: Units, near_duplicates: bool) -> str:
     if not near_duplicates or units.sizes.max(initial=0) <= 0.2 * units.sizes.sum():
         return ""
     return (
-        f" {units.sizes.max():,} of the {units.sizes.sum():,} examples are so alike that they are kept together as near copies; "
+        f" {units.sizes.max():,} of {units.sizes.sum():,} examples are so alike that they are kept together as near copies; "
         "if they are not copies, let them be parted: --no-near-duplicates (near_duplicates=False)."
     )
 

@@ -1,7 +1,9 @@
+import ast
 import hashlib
 import importlib.util
 import json
 import logging
+import subprocess
 import sys
 
 import numpy as np
@@ -18,6 +20,7 @@ from tests.export_models import (
     text_examples,
     text_model,
     texts,
+    write_pictures,
 )
 from tlkeras.data.decode import read_pixels
 from tlkeras.errors import TlkerasError
@@ -67,7 +70,7 @@ def test_picture_models_take_uint8_batches_of_any_size(exported):
     server = tf.saved_model.load(str(folder / "saved_model"))
     assert lite.inputs == {"image": (np.dtype(np.uint8), (None, SIZE, SIZE, 3))}
     for rows in (slice(0, 1), slice(1, 4)):
-        served = server.signatures["serving_default"](image=tf.constant(pixels[rows]))
+        served = server.signatures["pixels"](image=tf.constant(pixels[rows]))
         np.testing.assert_allclose(lite(image=pixels[rows])["probabilities"], expected[rows], atol=1e-5)
         np.testing.assert_allclose(served["probabilities"], expected[rows], atol=1e-5)
 
@@ -173,3 +176,43 @@ def test_a_network_that_cannot_be_converted_leaves_no_file(tmp_path, monkeypatch
     with pytest.raises(TlkerasError, match=r"Erfinv"):
         export_model(image_model(), tmp_path, targets=["tflite_float32"])
     assert [path.name for path in tmp_path.iterdir()] == ["labels.txt"]
+
+
+SERVER = """
+import json, sys
+import tensorflow as tf
+picture_model, picture, text_model = sys.argv[1:]
+pictures = tf.saved_model.load(picture_model)
+data = tf.constant([open(picture, "rb").read()] * 2)
+answers = [pictures.signatures["serving_default"](image_bytes=data)]
+import tensorflow_text
+texts = tf.saved_model.load(text_model)
+answers.append(texts.signatures["serving_default"](text=tf.constant(["The film was good!"])))
+found = [{name: str(value.numpy().tolist()) for name, value in answer.items()} for answer in answers]
+assert not {name for name in sys.modules if name.split(".")[0] in ("tlkeras", "keras_hub", "tokenizers")}
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorflow_text") is None, reason="there is no tensorflow-text for Windows")
+def test_a_server_with_plain_tensorflow_takes_picture_files_and_strings_and_gives_labels(exported, tmp_path):
+    picture = write_pictures(tmp_path, image_examples().take([3]))[0]
+    command = [sys.executable, "-c", SERVER, str(exported[0] / "saved_model"), picture, str(exported_texts()[0].path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    pictures, texts_ = json.loads(done.stdout)
+    expected = reference(image_model(), image_examples())[3]
+    probabilities = ast.literal_eval(pictures["probabilities"])
+    np.testing.assert_allclose(probabilities, [expected] * 2, atol=0.01)
+    assert ast.literal_eval(pictures["label"]) == [CLASSES[expected.argmax()].encode()] * 2
+    np.testing.assert_allclose(ast.literal_eval(pictures["score"]), np.max(probabilities, axis=1))
+    (score,), (label,) = ast.literal_eval(texts_["score"]), ast.literal_eval(texts_["label"])
+    (row,) = ast.literal_eval(texts_["probabilities"])
+    assert (score, label) == (max(row), CLASSES[int(np.argmax(row))].encode())
+
+
+def test_the_contract_of_a_saved_model_says_which_files_it_decodes(exported):
+    terms = metadata.read_saved_model(exported[0] / "saved_model").contract
+    assert terms["input"]["signature"] == "pixels"
+    assert terms["encoded"] == {
+        "signature": "serving_default", "name": "image_bytes", "dtype": "string", "formats": ["JPEG", "PNG"],
+    }  # fmt: skip

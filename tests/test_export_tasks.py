@@ -115,6 +115,21 @@ def test_predict_answers_as_the_task_asks(trained, files, index):
             assert prediction.labels == tuple(name for name, value in zip(CLASSES, row, strict=True) if value >= 0.5)
 
 
+def test_a_saved_model_answers_picture_files_in_words(trained, files):
+    import tensorflow as tf
+
+    server = tf.saved_model.load(str(trained.artifacts[0].path))
+    answer = server.signatures["serving_default"](image_bytes=tf.constant([file.read_bytes() for file in files]))
+    if trained.task == "regression":
+        assert answer.keys() == {"value"}
+        np.testing.assert_allclose(answer["value"], trained.outputs[:6], atol=0.1)
+    else:
+        names = [[name.decode() for name in row if name] for row in answer["labels"].numpy().tolist()]
+        assert names == [
+            [name for name, value in zip(CLASSES, row, strict=True) if value >= 0.5] for row in trained.outputs[:6]
+        ]
+
+
 def test_the_command_line_prints_and_writes_the_answers(trained, files, tmp_path, capsys):
     artifact, pictures = str(trained.artifacts[1].path), [str(file) for file in files]
     assert main(["predict", artifact, *pictures]) == 0

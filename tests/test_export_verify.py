@@ -6,6 +6,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.export_models import (
     CLASSES,
@@ -23,7 +24,7 @@ from tests.export_models import (
 from tlkeras.data.decode import read_pixels
 from tlkeras.data.examples import ImageFiles
 from tlkeras.errors import ParityError
-from tlkeras.export import metadata
+from tlkeras.export import decode_graph, metadata
 from tlkeras.export.answers import read_output
 from tlkeras.export.artifact import Artifact, Parity
 from tlkeras.export.targets import export_model
@@ -141,6 +142,38 @@ def test_a_defect_in_a_text_model_is_caught(kind, tmp_path):
     artifact.path.write_bytes(metadata.seal_tflite(model_bytes(right.path), terms, files))
     with pytest.raises(ParityError, match=r"probabilities differ"):
         verify([artifact], text_model(), text_examples())
+
+
+@pytest.mark.parametrize("kind", ["squash", "turned"])
+def test_a_server_that_decodes_files_otherwise_is_caught(kind, tmp_path, monkeypatch):
+    """The pixels are right, what it makes of picture files is not."""
+    examples = image_examples()
+    files = replace(examples, store=ImageFiles(write_pictures(tmp_path, examples)))
+    if kind == "turned":
+        files = replace(files, store=ImageFiles(turned_jpegs(tmp_path, examples)))
+        monkeypatch.setattr(decode_graph, "_orientation", lambda data: 1)
+    else:
+        square = decode_graph._square
+        monkeypatch.setattr(decode_graph, "_square", lambda pixels, size, resize: square(pixels, size, "squash"))
+    (artifact,) = export_model(image_model(), tmp_path, targets=["saved_model"])
+    with pytest.raises(ParityError, match=r"from 40 picture files as they are: "):
+        verify([artifact], image_model(), files)
+    monkeypatch.undo()
+    (artifact,) = export_model(image_model(), tmp_path, targets=["saved_model"])
+    assert verify([artifact], image_model(), files)[0].passed
+
+
+def turned_jpegs(folder, examples):
+    """Write the pictures as JPEG files that lie on their side, each half as bright on the left."""
+    paths = []
+    for index, path in enumerate(write_pictures(folder, examples)):
+        pixels = np.asarray(Image.open(path)).copy()
+        pixels[:, : pixels.shape[1] // 2] //= 2
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        paths.append(str(folder / f"{index}.jpg"))
+        Image.fromarray(pixels).save(paths[-1], quality=95, exif=exif.tobytes())
+    return tuple(paths)
 
 
 def test_labels_swapped_inside_a_sealed_file_are_caught(images, tmp_path):

@@ -55,14 +55,27 @@ def _litert(path: Path, embedded: Embedded, threads: int | None) -> Run:
     return lambda batch: model(**{name: batch})[output]
 
 
-def _saved_model(path: Path, embedded: Embedded) -> Run:
+def open_encoded(path: Path) -> tuple[Embedded, Run] | None:
+    """Load what a SavedModel offers to servers for picture files: a function of their contents, an array of bytes objects.
+
+    Returns:
+        None where the artefact has no such signature.
+    """
+    if not path.is_dir():
+        return None
+    embedded = read_saved_model(path)
+    return (embedded, _saved_model(path, embedded, encoded=True)) if "encoded" in embedded.contract else None
+
+
+def _saved_model(path: Path, embedded: Embedded, *, encoded: bool = False) -> Run:
     import tensorflow as tf
 
     if embedded.contract["input"]["dtype"] == "string":
         import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
+    terms = embedded.contract["encoded" if encoded else "input"]
     loaded = tf.saved_model.load(str(path))
-    signature = loaded.signatures["serving_default"]
-    name, output = embedded.contract["input"]["name"], embedded.contract["output"]["name"]
+    signature = loaded.signatures[terms.get("signature", "serving_default")]
+    name, output = terms["name"], embedded.contract["output"]["name"]
 
     def run(batch: np.ndarray, keep: Any = loaded) -> np.ndarray:  # a signature does not keep its variables alive
         return signature(**{name: tf.constant(batch)})[output].numpy()

@@ -1,13 +1,14 @@
-"""SavedModels for servers: raw inputs in (uint8 pictures, strings), probabilities out, plain TensorFlow loads them."""
+"""SavedModels for servers: raw inputs in (picture files, pixels, strings), outputs and labels out, plain TensorFlow loads them."""
 
 import logging
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlkeras.errors import TlkerasError
 from tlkeras.export import metadata
+from tlkeras.export.answers import THRESHOLD
+from tlkeras.export.decode_graph import FORMATS, decode_batch
 from tlkeras.export.material import Material
 from tlkeras.features.litert import save_signatures
 from tlkeras.tasks.table import TASKS
@@ -20,52 +21,94 @@ if TYPE_CHECKING:
     Signature = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
     Tokenize = Callable[[tf.Tensor], tf.Tensor]
 
+PIXELS, ENCODED = "pixels", "image_bytes"
 _log = logging.getLogger("tlkeras")
 
 
 def save_graph(model: "TransferModel", folder: Path) -> None:
-    """Write the SavedModel that every target starts from.
+    """Write the SavedModel that LiteRT files are converted from.
 
     Its `serving_default` takes `image`, uint8 `(batch, size, size, 3)`, or `token_ids`, int32 `(batch, length)`, and gives a
     dict with the task's output: `probabilities`, float32 `(batch, classes)`, or `value`, float32 `(batch, 1)`.
     """
-    save_signatures(model.network, folder, {"serving_default": _from_raw(model)})
+    raw, specs = _from_raw(model)
+    name = TASKS[model.task].output
+    save_signatures(model.network, folder, {"serving_default": (lambda inputs: {name: raw(inputs)[name]}, specs)})
+
+
+def write_saved_model(material: Material, path: Path) -> dict:
+    """Write a SavedModel and return its contract.
+
+    For pictures `serving_default` takes the content of JPEG and PNG files, `image_bytes`, string `(batch,)`, and the signature
+    `pixels` takes `image`, uint8. For texts `serving_default` takes strings, `text`, and the signature `token_ids` takes ids;
+    where the tokenizer cannot run in TensorFlow (no tensorflow-text on Windows, another kind than WordPiece), `serving_default`
+    takes ids. All give the task's output and, in words, `label` and `score` (several labels: `labels`, empty where one does not
+    apply).
+
+    Args:
+        material: The model.
+        path: The folder.
+    """
+    model = material.model
+    tokenize = _find_tokenizer(model) if model.modality == "text" else None
+    raw = _from_raw(model)
+    terms = metadata.contract(model, strings=tokenize is not None)
+    if model.modality == "image":
+        signatures = {"serving_default": _from_files(model), PIXELS: raw}
+        terms["input"]["signature"] = PIXELS
+        terms["encoded"] = {"signature": "serving_default", "name": ENCODED, "dtype": "string", "formats": list(FORMATS)}
+    elif tokenize is not None:
+        signatures = {"serving_default": _from_strings(model, tokenize), "token_ids": raw}
+    else:
+        signatures = {"serving_default": raw}
+    save_signatures(model.network, path, signatures)
+    metadata.seal_saved_model(path, terms, metadata.associated_files(model))
+    return terms
 
 
 def _from_raw(model: "TransferModel") -> "Signature":
     import tensorflow as tf
 
-    network, size, name = model.network, model.source.input_size, TASKS[model.task].output
-    text = model.modality == "text"
+    size, text = model.source.input_size, model.modality == "text"
 
     def answer(raw: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {name: network(raw if text else tf.cast(raw, tf.float32), training=False)}
+        return _in_words(model, model.network(raw if text else tf.cast(raw, tf.float32), training=False))
 
     if text:
         return answer, [tf.TensorSpec((None, None), tf.int32, name="token_ids")]
     return answer, [tf.TensorSpec((None, size, size, 3), tf.uint8, name="image")]
 
 
-def write_saved_model(material: Material, path: Path) -> dict:
-    """Write a SavedModel and return its contract.
+def _from_files(model: "TransferModel") -> "Signature":
+    import tensorflow as tf
 
-    For texts `serving_default` takes strings, `text` of shape `(batch,)`, and a second signature `token_ids` takes ids. Where
-    the tokenizer cannot run in TensorFlow (no tensorflow-text on Windows, another kind than WordPiece), there are ids only.
+    def answer(data: tf.Tensor) -> dict[str, tf.Tensor]:
+        pixels = decode_batch(data, model.source.input_size, model.source.resize)
+        return _in_words(model, model.network(tf.cast(pixels, tf.float32), training=False))
 
-    Args:
-        material: The model and its SavedModel.
-        path: The folder.
-    """
-    model = material.model
-    tokenize = _find_tokenizer(model) if model.modality == "text" else None
-    if tokenize is None:
-        shutil.copytree(material.graph, path)
-    else:
-        signatures = {"serving_default": _from_strings(model, tokenize), "token_ids": _from_raw(model)}
-        save_signatures(model.network, path, signatures)
-    terms = metadata.contract(model, strings=tokenize is not None)
-    metadata.seal_saved_model(path, terms, metadata.associated_files(model))
-    return terms
+    return answer, [tf.TensorSpec((None,), tf.string, name=ENCODED)]
+
+
+def _from_strings(model: "TransferModel", tokenize: "Tokenize") -> "Signature":
+    import tensorflow as tf
+
+    def answer(text: tf.Tensor) -> dict[str, tf.Tensor]:
+        return _in_words(model, model.network(tokenize(text), training=False))
+
+    return answer, [tf.TensorSpec((None,), tf.string, name="text")]
+
+
+def _in_words(model: "TransferModel", outputs: "tf.Tensor") -> "dict[str, tf.Tensor]":
+    """Return the outputs and, where there are labels, what they say."""
+    import tensorflow as tf
+
+    named = {TASKS[model.task].output: outputs}
+    if model.task == "regression":
+        return named
+    labels = tf.constant([label.encode(errors="replace") for label in model.classes])
+    if model.task == "multi_label":
+        return {**named, "labels": tf.where(outputs >= THRESHOLD, labels, b"")}
+    return {**named, "label": tf.gather(labels, tf.argmax(outputs, axis=-1)), "score": tf.reduce_max(outputs, axis=-1)}
 
 
 def _find_tokenizer(model: "TransferModel") -> "Tokenize | None":
@@ -76,14 +119,3 @@ def _find_tokenizer(model: "TransferModel") -> "Tokenize | None":
     except (ValueError, TlkerasError) as error:
         _log.warning("The SavedModel takes token ids instead of strings. %s", error)
         return None
-
-
-def _from_strings(model: "TransferModel", tokenize: "Tokenize") -> "Signature":
-    import tensorflow as tf
-
-    network, name = model.network, TASKS[model.task].output
-
-    def answer(text: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {name: network(tokenize(text), training=False)}
-
-    return answer, [tf.TensorSpec((None,), tf.string, name="text")]

@@ -15,8 +15,10 @@ from tlkeras.evaluation.evaluate import MEASURES, paired_gain, target_array
 from tlkeras.evaluation.nulls import predictions
 from tlkeras.export import compare
 from tlkeras.export.artifact import Artifact, Parity
-from tlkeras.export.bounds import BOUNDS, FEWEST, Bounds, Findings, beyond
-from tlkeras.export.predict import Prediction, load_artifact, predict_images, predict_texts
+from tlkeras.export.bounds import BOUNDS, DECODED, FEWEST, Bounds, Findings, beyond
+from tlkeras.export.carried import problem_with_carried
+from tlkeras.export.predict import IMAGE_BATCH, Prediction, load_artifact, predict_images, predict_texts
+from tlkeras.export.runtimes import open_encoded
 from tlkeras.files import write_json
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("tlkeras")
 _SHOWN = 20
+_SERVED = (b"\xff\xd8\xff", b"\x89PNG")
+"""How files begin that a SavedModel decodes itself: JPEG and PNG."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,9 @@ def _compare(
             raise TlkerasError(f"its task is {predictor.task}, the model's {model.task}")
         answers = (predict_texts if model.modality == "text" else predict_images)(predictor, inputs)
         result = _judge(result, bounds, reference, answers, examples)
+        problem = problem_with_carried(artifact.path, model) or _problem_with_files(artifact, reference, inputs)
+        if result.passed and problem:
+            result = replace(result, passed=False, problem=problem)
     # Whatever a damaged artefact does, the others are still to be checked.
     except Exception as error:
         result = replace(result, problem=str(error) or type(error).__name__)
@@ -186,6 +193,22 @@ def _judge(result: Parity, bounds: Bounds, reference: _Reference, answers: Seque
         ),
         problem="; ".join(problems),
     )
+
+
+def _problem_with_files(artifact: Artifact, reference: _Reference, inputs: Sequence) -> str:
+    """Say what is wrong where a SavedModel decodes picture files itself; empty where nothing is, or it does not."""
+    opened = open_encoded(artifact.path)
+    if opened is None:
+        return ""
+    contents = [item if isinstance(item, bytes) else Path(item).read_bytes() for item in inputs]
+    rows = [i for i, content in enumerate(contents) if content.startswith(_SERVED)]
+    if not rows:
+        return ""
+    batches = [rows[start : start + IMAGE_BATCH] for start in range(0, len(rows), IMAGE_BATCH)]
+    outputs = np.concatenate([opened[1](np.array([contents[i] for i in batch], object)) for batch in batches])
+    chosen = replace(reference, outputs=reference.outputs[rows], targets=reference.targets[rows])
+    problems = beyond(DECODED, _find(chosen, outputs), measure=compare.MEASURES[reference.task])
+    return "; ".join(f"from {len(rows)} picture files as they are: {problem}" for problem in problems)
 
 
 def _find(reference: _Reference, outputs: np.ndarray) -> Findings:

@@ -55,8 +55,8 @@ BOUNDS = {
 }
 
 
-# A SavedModel that decodes JPEG and PNG files with TensorFlow: some pixels differ by 1 of 255. On the same network 1,000 pictures
-# moved by 0.0006 in the mean and by 0.022 at most, and one label changed, at a margin of 0.001.
+# A SavedModel that decodes JPEG and PNG files with TensorFlow: some pixels differ by 1 of 255. On the same network 1,000
+# pictures moved by 0.0006 in the mean and by 0.022 at most, and one label changed, at a margin of 0.001.
 # Small networks at 32 to 53 pixels feel that more: 23 of them moved by 0.003 to 0.0095 in the mean (docs/gate.md).
 DECODED = Bounds(largest=0.1, mean=0.015, share=0.5, changed=0.005, tie=0.02, drop=0.002)
 

@@ -2,7 +2,8 @@
 
 The same decoder (libjpeg at the same scale), orientation, square, kernel and rounding between the two passes. Measured on 20
 photographs and 100 files made from them (odd sizes, grey, CMYK, palettes, transparency, orientations): no pixel differs by more
-than 1 of 255, and 0.01 to 3 in 100 do (7 where many values are rounded at one half). Not followed: an orientation that stands in a PNG, or in XMP.
+than 1 of 255, and 0.01 to 3 in 100 do (7 where many values lie at one half). Not followed: an orientation that stands in a PNG,
+or in XMP.
 """
 
 from typing import TYPE_CHECKING
@@ -79,7 +80,7 @@ def _square(pixels: "tf.Tensor", size: int, resize: str) -> "tf.Tensor":
         target = tf.maximum(1, tf.cast(tf.round(shape * (size / tf.reduce_max(shape))), tf.int32))
     scale = tf.cast(target, tf.float32) / (tf.reduce_min(shape) if resize == "crop" else shape)
     moved = (tf.reduce_min(shape) - shape) / 2 * scale if resize == "crop" else tf.zeros(2)
-    # First across, then down, each rounded to whole numbers, as Pillow's `resize` with a box does; a box may begin between pixels.
+    # First across, then down, each rounded to whole numbers, as in Pillow's `resize` with a box, which may begin anywhere.
     across = _resize(pixels, tf.stack([tf.shape(pixels)[0], target[1]]), [1.0, scale[1]], [0.0, moved[1]])
     resized = _resize(across, target, [scale[0], 1.0], [moved[0], 0.0])
     left = (size - target) // 2

@@ -1,4 +1,4 @@
-"""SavedModels for servers: raw inputs in (picture files, pixels, strings), outputs and labels out, plain TensorFlow loads them."""
+"""SavedModels for servers: picture files, pixels or strings in, outputs and labels out; plain TensorFlow loads them."""
 
 import logging
 from collections.abc import Callable

@@ -22,6 +22,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TLKERAS_CACHE", "off")  # every second counts
 
+import keras
 import numpy as np
 import rank_data
 from scipy.stats import weightedtau
@@ -71,11 +72,11 @@ def candidates(modality: str, data_set: str, folder: Path) -> Iterator[tuple[str
     for name in SOURCES[modality]:
         yield name, lambda name=name: load(name, modality)
     for name in RANDOM[modality]:
-        label = f"{name}, random"
+        label = f"{name}_random"
         yield label, lambda name=name, label=label: replace(load(name, modality, pretrained=False), name=label)
     for name, other in TRAINED[modality]:
         if other != data_set:
-            yield f"{name} on {other}", lambda name=name, other=other: trained(name, modality, other, folder)
+            yield f"{name}_on_{other}", lambda name=name, other=other: trained(name, modality, other, folder)
 
 
 def trained(name: str, modality: str, data_set: str, folder: Path) -> SourceModel:
@@ -91,7 +92,7 @@ def trained(name: str, modality: str, data_set: str, folder: Path) -> SourceMode
         source.network.set_weights([arrays[f"arr_{index}"] for index in range(len(arrays.files))])
     # Its old classifier belongs to the weights that it had.
     facts = {**source.facts, "accuracy": None, "source_data": f"the data set {data_set}"}
-    return replace(source, name=f"{name} on {data_set}", head=None, facts=facts)
+    return replace(source, name=f"{name}_on_{data_set}", head=None, facts=facts)
 
 
 def collect(folder: Path, results: Path) -> None:
@@ -102,6 +103,7 @@ def collect(folder: Path, results: Path) -> None:
             splits = rank_data.load(modality, data_set, folder)
             entry = found.setdefault(modality, {}).setdefault(data_set, {"truth": {}, "scores": {}, "rank_seconds": {}})
             for name, source in candidates(modality, data_set, folder):
+                keras.backend.clear_session()
                 if name not in entry["scores"]:
                     entry["scores"][name], entry["rank_seconds"][name] = scores_of(source(), splits)
                     write_json(results, found)

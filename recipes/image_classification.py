@@ -31,7 +31,7 @@ class Config:
     encoding: str | None = None
     """Encoding of a CSV, TSV or JSONL file; UTF-8 if not given."""
     source: str = "efficientnet_v2_b0"
-    """Pre-trained network to start from; `tlkeras sources` lists them."""
+    """Pre-trained network to start from, as `tlkeras sources` lists them; `rank` takes what a quick probe says is best."""
     strategy: Literal[
         "feature_extraction", "fine_tune", "discriminative", "gradual_unfreeze", "bias_only", "norm_only", "from_scratch"
     ] = "fine_tune"
@@ -94,8 +94,9 @@ def run(config: Config) -> "tl.Run":
     )
     tl.save_splits(splits, run.path / "splits.csv")
 
-    # 3. Take a source model and put a new head on it
-    source = tl.load_image_source(config.source, image_size=config.image_size, pictures=splits.train, resize=config.resize)
+    # 3. Take a source model (`rank` picks one for this data) and put a new head on it
+    name = tl.pick_source(config.source, splits, image_size=config.image_size, resize=config.resize, seed=config.seed, run=run)
+    source = tl.load_image_source(name, image_size=config.image_size, pictures=splits.train, resize=config.resize)
     model = tl.build_model(source, splits, seed=config.seed)
 
     # 4. Choose what is trained when

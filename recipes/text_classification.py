@@ -31,7 +31,7 @@ class Config:
     encoding: str | None = None
     """Encoding of a CSV, TSV or JSONL file; UTF-8 if not given."""
     source: str = "minilm_l6"
-    """Pre-trained encoder to start from; `tlkeras sources` lists them."""
+    """Pre-trained encoder to start from, as `tlkeras sources` lists them; `rank` takes what a quick probe says is best."""
     strategy: Literal[
         "feature_extraction", "fine_tune", "discriminative", "gradual_unfreeze", "bias_only", "norm_only", "from_scratch"
     ] = "fine_tune"
@@ -90,8 +90,9 @@ def run(config: Config) -> "tl.Run":
     )
     tl.save_splits(splits, run.path / "splits.csv")
 
-    # 3. Take a source model and put a new head on it
-    source = tl.load_text_source(config.source, sequence_length=config.sequence_length)
+    # 3. Take a source model (`rank` picks one for this data) and put a new head on it
+    name = tl.pick_source(config.source, splits, sequence_length=config.sequence_length, seed=config.seed, run=run)
+    source = tl.load_text_source(name, sequence_length=config.sequence_length)
     model = tl.build_model(source, splits, seed=config.seed)
 
     # 4. Choose what is trained when

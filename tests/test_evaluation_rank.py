@@ -22,6 +22,7 @@ from tlkeras.evaluation.metrics import Measure
 from tlkeras.evaluation.rank import draw, pick_source, rank
 from tlkeras.evaluation.ranking import RankedSource, order, words
 from tlkeras.plots import save_depth, save_ranking
+from tlkeras.runs import Run
 from tlkeras.sources.blocks import chain
 from tlkeras.sources.model import Block, SourceModel
 
@@ -229,12 +230,17 @@ def test_the_static_list_goes_by_accuracy_where_all_have_one_and_by_size_where_n
     assert static_order(unknown) == (["large", "small", "random"], "number of parameters")
 
 
-def test_a_name_other_than_rank_is_passed_through(splits, monkeypatch):
+def test_a_name_other_than_rank_is_passed_through_and_a_run_keeps_its_pick(splits, monkeypatch, tmp_path):
     assert pick_source("resnet50", splits) == "resnet50"
     monkeypatch.setattr(ranks, "candidates", lambda *_, **__: {
         one.name: lambda pretrained, one=one: one for one in (_source("blind", 2), _source("sees"))
     })  # fmt: skip
     assert pick_source("rank", splits) == "sees"
+    run = Run(tmp_path, "recipe", {})
+    assert pick_source("rank", splits, run=run) == "sees"
+    assert json.loads((tmp_path / "ranking.json").read_text())["best"] == "sees"
+    monkeypatch.setattr(ranks, "rank", lambda *_, **__: pytest.fail("ranked again"))
+    assert pick_source("rank", splits, run=run) == "sees"  # a run that goes on
 
 
 def test_names_are_compared_with_those_of_the_source(monkeypatch):

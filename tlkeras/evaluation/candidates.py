@@ -44,6 +44,7 @@ def candidates(
     image_size: int | None,
     sequence_length: int | None,
     seed: int,
+    resize: str = "crop",
 ) -> dict[str, Load]:
     """Return the candidates by name, and how each is loaded.
 
@@ -53,6 +54,7 @@ def candidates(
         image_size: See `tlkeras.evaluation.rank.rank`.
         sequence_length: See there.
         seed: Seed of random weights.
+        resize: How a picture becomes a square.
 
     Raises:
         ValueError: A name is unknown, or occurs twice.
@@ -64,7 +66,7 @@ def candidates(
         if splits.modality == "text":
             return lambda pretrained: load_text_source(name, sequence_length=sequence_length, pretrained=pretrained, seed=seed)
         return lambda pretrained: load_image_source(
-            name, image_size=image_size, pictures=splits.train, pretrained=pretrained, seed=seed
+            name, image_size=image_size, pictures=splits.train, pretrained=pretrained, seed=seed, resize=resize
         )
 
     def given(source: SourceModel) -> Load:

@@ -1,5 +1,6 @@
 """Rank source models for a data set without training them: one frozen pass each, then probes in closed form."""
 
+import json
 import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -15,6 +16,8 @@ from tlkeras.evaluation.limits import Limits
 from tlkeras.evaluation.measured import Measured, against_random, measure, objection
 from tlkeras.evaluation.name_similarity import can_compare_names
 from tlkeras.evaluation.ranking import RankedSource, Ranking, order, words
+from tlkeras.files import write_json
+from tlkeras.runs import Run
 from tlkeras.sources.model import SourceModel
 from tlkeras.tasks.table import task_of
 
@@ -29,6 +32,7 @@ def rank(
     limits: Limits | None = None,
     limit: int = LIMIT,
     image_size: int | None = None,
+    resize: str = "crop",
     sequence_length: int | None = None,
     scores: Collection[str] = SCORES,
     facts: bool = True,
@@ -43,6 +47,7 @@ def rank(
         limits: Candidates beyond them are left out, and the ranking says why.
         limit: The most examples to look at, drawn in proportion to the classes.
         image_size: Pixels; each source's own size if not given, less where the pictures are smaller.
+        resize: How a picture becomes a square, see `load_image_source`.
         sequence_length: The longest text in tokens; 128 if not given.
         scores: Which of `SCORES` to compute besides the ridge probe.
         facts: Whether to measure latencies, distances between source and target data, and the similarity of class names.
@@ -58,7 +63,7 @@ def rank(
     """
     started = time.monotonic()
     examples = draw(splits.train, limit, seed=seed)
-    loads = candidates(splits, sources, image_size=image_size, sequence_length=sequence_length, seed=seed)
+    loads = candidates(splits, sources, image_size=image_size, sequence_length=sequence_length, seed=seed, resize=resize)
     limits = limits or Limits()
     found: dict[str, Measured] = {}
     left_out: list[Skipped] = []
@@ -87,7 +92,14 @@ def rank(
 
 
 def pick_source(
-    name: str, splits: Splits, *, image_size: int | None = None, sequence_length: int | None = None, seed: int = 0
+    name: str,
+    splits: Splits,
+    *,
+    image_size: int | None = None,
+    resize: str = "crop",
+    sequence_length: int | None = None,
+    seed: int = 0,
+    run: Run | None = None,
 ) -> str:
     """Return the name of a source model: `name` itself, or for `"rank"` the first of those whose weights are here.
 
@@ -95,20 +107,28 @@ def pick_source(
         name: What the user gave.
         splits: The data to rank for.
         image_size: See `rank`.
+        resize: See `rank`.
         sequence_length: See `rank`.
         seed: See `rank`.
+        run: Where to write `ranking.json`; a run that goes on keeps the source that it began with.
     """
     if name != "rank":
         return name
+    file = run.path / "ranking.json" if run else None
+    if file and file.exists():
+        return str(json.loads(file.read_text(encoding="utf-8"))["best"])
     ranking = rank(
         splits,
         image_size=image_size,
+        resize=resize,
         sequence_length=sequence_length,
         scores=("ridge",),
         facts=False,
         seed=seed,
     )
     log.info("%s", ranking.verdict)
+    if file:
+        write_json(file, ranking.to_json())
     return ranking.best
 
 

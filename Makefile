@@ -1,6 +1,7 @@
 # Each target does all of its own set-up in .venv; the second call of any of them starts at once.
 #   make demo         train, evaluate, export and verify on embedded pictures, with real ImageNet weights
 #   make test         every check: format, lint, types, tests
+#   make test-all     the same and the slow tests: every network of the shelf
 #   make lint         the quick ones of them
 #   make test-colab   the tests with the versions that stock Colab has (needs Python 3.13)
 #   make notebooks    write the notebooks anew from the recipes
@@ -16,7 +17,7 @@ bin := .venv/bin
 pip := -m pip install --quiet --quiet --disable-pip-version-check
 colab := .venv-colab/bin/python
 
-.PHONY: demo test lint test-colab notebooks clean
+.PHONY: demo test test-all lint test-colab notebooks clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -24,6 +25,9 @@ demo: .venv/installed
 
 test: lint
 	@$(bin)/python -m pytest
+
+test-all: lint
+	@$(bin)/python -m pytest -m 'slow or not slow' --timeout 1800
 
 lint: .venv/installed-test
 	@$(bin)/ruff format --check .

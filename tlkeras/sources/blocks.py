@@ -93,14 +93,16 @@ def with_random_weights(source: SourceModel, *, seed: int) -> SourceModel:
     """
     with seeded(seed):
         blocks = tuple(Block(block.name, _fresh_copy(block.network)) for block in source.blocks)
-    return replace(
-        source,
-        network=chain(blocks, name=source.network.name),
-        blocks=blocks,
-        pretrained=False,
-        head=None,
-        facts={**source.facts, "accuracy": None, "source_data": None, "weights": f"random, seed {seed}"},
-    )
+    copy = replace(source, network=chain(blocks, name=source.network.name), blocks=blocks)
+    return call_random(copy, seed=seed)
+
+
+def call_random(source: SourceModel, *, seed: int) -> SourceModel:
+    """Say of a source whose weights were just drawn that they are random, and let its statistics forget fast."""
+    for layer in batch_normalizations(source.network):
+        layer.momentum = min(layer.momentum, 0.9)
+    facts = {**source.facts, "accuracy": None, "source_data": None, "weights": f"random, seed {seed}"}
+    return replace(source, pretrained=False, head=None, facts=facts)
 
 
 @contextmanager
@@ -117,16 +119,29 @@ def seeded(seed: int) -> Iterator[None]:
         random.setstate(state)
 
 
+def batch_normalizations(layer: "keras.layers.Layer") -> "Iterator[keras.layers.BatchNormalization]":
+    """Yield the BatchNormalization layers within a layer or network, those inside composite layers (HGNetV2) included."""
+    import keras
+
+    seen: set[int] = set()
+    waiting: list[Any] = [layer]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, keras.layers.BatchNormalization) and id(item) not in seen:
+            yield item
+        if isinstance(item, keras.layers.Layer) and id(item) not in seen:
+            waiting += [*getattr(item, "layers", ()), *vars(item).values()]
+            seen.add(id(item))
+        elif isinstance(item, list | tuple):
+            waiting += item
+
+
 def _fresh_copy(network: "keras.Model") -> "keras.Model":
     import keras
 
-    def fresh(layer: Any) -> Any:
-        config = layer.get_config()
-        if isinstance(layer, keras.layers.BatchNormalization):
-            config["momentum"] = min(config["momentum"], 0.9)
-        return type(layer).from_config(config)
-
-    copy = keras.models.clone_model(network, clone_function=fresh, recursive=True)
+    copy = keras.models.clone_model(
+        network, clone_function=lambda layer: type(layer).from_config(layer.get_config()), recursive=True
+    )
     # Setting `trainable` to what it already is does nothing on TensorFlow, not even for the layers below.
     copy.trainable = False
     copy.trainable = True

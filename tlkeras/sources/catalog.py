@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from tlkeras.sources.image import IMAGE_SOURCES
+from tlkeras.sources.image_table import IMAGE_SOURCES
 from tlkeras.sources.text import DEFAULT_SEQUENCE, TEXT_SOURCES
 
 
@@ -40,7 +40,7 @@ class SourceRow:
 
 def list_sources() -> list[SourceRow]:
     """Return all source models, images first."""
-    images = [_row(name, "image", row.image_size, row.facts, row.package) for name, row in IMAGE_SOURCES.items()]
+    images = [_row(name, "image", row.image_size, row.facts.as_dict(), row.package) for name, row in IMAGE_SOURCES.items()]
     texts = [_row(name, "text", DEFAULT_SEQUENCE, row.facts, row.package) for name, row in TEXT_SOURCES.items()]
     return images + texts
 
@@ -56,7 +56,7 @@ def _row(name: str, modality: str, input_size: int, facts: Mapping[str, Any], pa
         accuracy=facts["accuracy"],
         licence=facts["licence"],
         origin=facts["origin"],
-        weights=_where(package) if package else facts["weights"],
+        weights=_where(package) if package else facts.get("weights", "download" if facts["source_data"] else "random"),
     )
 
 

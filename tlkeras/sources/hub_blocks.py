@@ -90,7 +90,8 @@ def _tokens(convolution: Any, prefix: np.ndarray | None, positions: np.ndarray |
         if positions is not None:
             x = keras.layers.Add(name="placed")([x, _learned(_resized(positions, side), x, "positions")])
         if prefix is not None:
-            x = keras.layers.Concatenate(axis=1, name="tokens")([_learned(prefix, x[:, : len(prefix)], "prefix"), x])
+            like = keras.ops.tile(x[:, :1], (1, len(prefix), 1))
+            x = keras.layers.Concatenate(axis=1, name="tokens")([_learned(prefix, like, "prefix"), x])
         return x
 
     return embed

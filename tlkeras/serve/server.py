@@ -38,14 +38,14 @@ def run_server(path: str | Path, *, host: str = "127.0.0.1", port: int = 8000, l
     """
     _require_packages()
     access = find_access(host)
-    bound = _bind(host, port)
     predictor, find_neighbours = open_model(Path(path))
     server = make_server(Engine(predictor, limits or Limits(), find_neighbours), access)
-    _announce(predictor.path, bound, host, access)
-    try:
-        asyncio.run(server.serve(sockets=[bound]))
-    except KeyboardInterrupt:
-        _log.info("Stopped.")
+    with _listen(host, port) as bound:
+        _announce(predictor.path, bound, host, access)
+        try:
+            asyncio.run(server.serve(sockets=[bound]))
+        except KeyboardInterrupt:
+            _log.info("Stopped.")
 
 
 def make_server(engine: Engine, access: Access) -> "uvicorn.Server":
@@ -127,18 +127,18 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket that takes connections already: whoever reads the address may connect at once."""
+    if not 0 <= port <= 65535:  # getaddrinfo would take it modulo 65536
+        raise ValueError(f"A port is a number from 0 to 65535. Received: {port}")
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        reason = error.strerror or error
         raise TlkerasError(
             f"Cannot serve on {host}, port {port}: {reason}. Give another --port (0 takes a free one)."
         ) from None
-    return bound
 
 
 def _announce(path: Path, bound: socket.socket, host: str, access: Access) -> None:

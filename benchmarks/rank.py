@@ -57,11 +57,11 @@ def load(name: str, modality: str, *, pretrained: bool = True) -> SourceModel:
     return tl.load_text_source(name, sequence_length=SEQUENCE_LENGTH, pretrained=pretrained)
 
 
-def fine_tune(source: SourceModel, splits: Splits, *, trainable: str | None = None) -> dict[str, Any]:
+def fine_tune(source: SourceModel, splits: Splits, phases: list[tl.Phase] | None = None) -> dict[str, Any]:
     """Fine-tune a source model in place and return its test accuracy and what it took."""
     started = time.monotonic()
     model = tl.build_classifier(source, splits.classes)
-    history = tl.fit(model, splits, tl.plan_phases("fine_tune", trainable=trainable, epochs=EPOCHS[source.modality]))
+    history = tl.fit(model, splits, phases or tl.plan_phases("fine_tune", epochs=EPOCHS[source.modality]))
     seconds = time.monotonic() - started
     right = predict_examples(model, splits.test).argmax(axis=1) == splits.test.labels
     return {"accuracy": float(right.mean()), "n": len(right), "seconds": seconds, "head": history.rows[0]["val_accuracy"]}
@@ -80,12 +80,14 @@ def candidates(modality: str, data_set: str, folder: Path) -> Iterator[tuple[str
 
 
 def trained(name: str, modality: str, data_set: str, folder: Path) -> SourceModel:
-    """Return a source model that was fine-tuned whole on another data set; it is trained once and kept."""
+    """Return a source model that was fine-tuned on another data set; all of it; trained once and kept."""
     source = load(name, modality)
     file = folder / "trained" / f"{name}_{data_set}.npz"
     if not file.exists():
         log.info("training %s on %s", name, data_set)
-        fine_tune(source, rank_data.load(modality, data_set, folder), trainable="all")
+        # Not the strategy above: it would keep the old weights where none are better for the new data.
+        phase = tl.Phase("all", trainable="all", learning_rate=3e-4 if modality == "image" else 1e-4, epochs=8, patience=8)
+        fine_tune(source, rank_data.load(modality, data_set, folder), [phase])
         file.parent.mkdir(exist_ok=True)
         np.savez(file, *source.network.get_weights())
     with np.load(file) as arrays:

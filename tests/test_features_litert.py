@@ -1,3 +1,4 @@
+import logging
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import pytest
 
 from tests.export_models import SIZE, image_model, plain, text_model
 from tlkeras.errors import TlkerasError
-from tlkeras.features.litert import convert, load_litert
+from tlkeras.features.litert import convert, load_litert, quiet
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +129,14 @@ def test_running_needs_neither_tensorflow_nor_keras(content, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+def test_a_logging_handler_made_while_it_is_quiet_works_afterwards(capsys):
+    with quiet():
+        handler = logging.StreamHandler()
+        print("swallowed", file=sys.stderr)
+    logger = logging.getLogger("made while it was quiet")
+    logger.addHandler(handler)
+    logger.propagate = False
+    logger.warning("heard")
+    assert capsys.readouterr().err == "heard\n"

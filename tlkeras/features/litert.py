@@ -4,9 +4,11 @@ Running needs `ai_edge_litert` alone, neither TensorFlow nor Keras.
 """
 
 import contextlib
+import io
 import logging
 import os
 import re
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -216,12 +218,36 @@ def load_litert(model: str | Path | bytes, *, threads: int | None = None) -> Lit
     return LiteRTModel(inputs=inputs, outputs=tuple(signature["outputs"]), interpreter=interpreter, scales=scales)
 
 
+class _Muted(io.TextIOBase):
+    """Swallows what is written while it is muted, and passes it on afterwards.
+
+    A logging handler that is made meanwhile keeps the stream that it found: that must not be a closed file later.
+    """
+
+    def __init__(self, name: str, original: Any) -> None:
+        self.name, self.original, self.muted = name, original, True
+
+    def write(self, text: str) -> int:
+        """Write to the stream of now, or nowhere."""
+        if not self.muted:
+            stream = getattr(sys, self.name)
+            (self.original if stream is self else stream).write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream of now."""
+        if not self.muted and getattr(sys, self.name) is not self:
+            getattr(sys, self.name).flush()
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Swallow what is printed to stdout and stderr, by Python and by C++: the converter prints hundreds of lines."""
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as sink, contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.redirect_stdout(sink))
-        stack.enter_context(contextlib.redirect_stderr(sink))
+        for name in ("stdout", "stderr"):
+            muted = _Muted(name, getattr(sys, name))
+            stack.enter_context(getattr(contextlib, f"redirect_{name}")(muted))
+            stack.callback(setattr, muted, "muted", False)
         # Notebooks give TensorFlow's logger a stream of its own.
         logger = logging.getLogger("tensorflow")
         stack.callback(logger.setLevel, logger.level)

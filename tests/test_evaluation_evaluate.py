@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.networks import square_splits, tiny_source
+from tlkeras.data.decode import read_pixels
 from tlkeras.data.examples import ClassTargets, Examples, Splits, Texts
 from tlkeras.evaluation import nulls
 from tlkeras.evaluation.evaluate import evaluate, predict_examples, save_evaluation
@@ -31,7 +32,7 @@ def evaluation(trained):
 
 
 def test_predictions_are_those_of_the_plain_keras_model(trained):
-    pixels = SPLITS.test.store.pixels.astype("float32")
+    pixels = read_pixels(SPLITS.test.store, 12).astype("float32")
     np.testing.assert_allclose(predict_examples(trained, SPLITS.test), trained.network.predict(pixels, verbose=0), atol=1e-5)
 
 

@@ -50,6 +50,7 @@ def test_texts_of_any_length_give_the_same_states_batched_or_alone():
     states, masks = found[2]
     np.testing.assert_array_equal(states.offsets, rows.offsets)
     assert masks.values.all() and masks.fill is False
+    assert states.offsets is not None
     whole = chain(blocks, name="x")
     for index in (0, 7, 39):
         alone = whole.predict(rows.batch(np.array([index])), verbose=0)[0][0]

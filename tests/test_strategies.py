@@ -1,5 +1,7 @@
 """Strategies are data."""
 
+from typing import Any
+
 import pytest
 
 from tlkeras.strategies.phases import Phase
@@ -68,7 +70,7 @@ def test_every_strategy_of_the_table_gives_phases():
 
 
 def test_cosine_warms_up_over_a_tenth_and_ends_at_zero():
-    schedule = learning_rate(Phase(name="x", learning_rate=1e-3, epochs=10), steps_per_epoch=10)
+    schedule: Any = learning_rate(Phase(name="x", learning_rate=1e-3, epochs=10), steps_per_epoch=10)
     assert float(schedule(0)) == pytest.approx(1e-4)
     assert float(schedule(5)) == pytest.approx(5.5e-4)
     assert float(schedule(10)) == pytest.approx(1e-3)

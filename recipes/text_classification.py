@@ -117,7 +117,10 @@ def run(config: Config) -> "tl.Run":
     # 8. Verify each export in its own runtime, from the raw test texts
     parity = tl.verify(artifacts, model, splits.test, output=run.path / "parity.json")
 
-    # 9. Sum up
+    # 9. Hand over to app developers: golden examples, a guide for phones, two small programs
+    tl.write_app(artifacts, splits.test)
+
+    # 10. Sum up
     return tl.finish_run(run, evaluation, artifacts, parity)
 
 

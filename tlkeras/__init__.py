@@ -39,6 +39,7 @@ _MODULES = {
     "tlkeras.training.fit": ("fit",),
     "tlkeras.evaluation.evaluate": ("evaluate", "save_evaluation"),
     "tlkeras.evaluation.metrics": ("Evaluation", "Measure"),
+    "tlkeras.export.app": ("write_app",),
     "tlkeras.export.artifact": ("Artifact", "Parity"),
     "tlkeras.export.targets": ("export_model",),
     "tlkeras.export.verify": ("verify",),
@@ -98,6 +99,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; `__getattr__` imports a
     from tlkeras.evaluation.metrics import Evaluation, Measure
     from tlkeras.evaluation.rank import pick_source, rank
     from tlkeras.evaluation.ranking import Ranking
+    from tlkeras.export.app import write_app
     from tlkeras.export.artifact import Artifact, Parity
     from tlkeras.export.predict import load_artifact
     from tlkeras.export.targets import export_model

@@ -15,7 +15,6 @@ from tlkeras.data.decode import iterate_pixels, read_pixels
 from tlkeras.data.examples import Examples, Texts
 from tlkeras.data.load import load_images, load_texts
 from tlkeras.data.pipelines import tokenize
-from tlkeras.data.split_files import load_splits
 from tlkeras.export.features import FEATURES, with_features
 
 if TYPE_CHECKING:
@@ -58,9 +57,9 @@ def training_examples(run: Path, modality: str) -> tuple[Examples, tuple[str, ..
     """
     settings = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     load: Callable[..., Any] = load_images if modality == "image" else load_texts
-    # A recipe's fields are called what the loader's options are called.
+    # A recipe's fields are called what the loader's options are called; near copies count only where a split is made.
     options = {name: settings[name] for name in inspect.signature(load).parameters if settings.get(name) is not None}
-    splits = load_splits(load(options.pop("data"), **options), run / "splits.csv", seed=settings.get("seed", 0))
+    splits = load(**{**options, "splits": run / "splits.csv", "near_duplicates": False})
     return splits.train, splits.classes
 
 

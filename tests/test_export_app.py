@@ -26,16 +26,21 @@ from tests.export_models import (
     exported_images,
     exported_texts,
     image_examples,
+    image_model,
     reference,
     text_examples,
     text_model,
     texts,
 )
 from tlkeras.data.decode import RESIZE_MODES, decode_image
-from tlkeras.data.examples import ImageArrays, ImageFiles
+from tlkeras.data.examples import ImageArrays, ImageFiles, MultiLabelTargets, Targets, ValueTargets
 from tlkeras.export.app import PACKAGES, escape_markdown, write_app
 from tlkeras.export.golden import _round_up
 from tlkeras.export.predict import load_artifact, predict_images
+from tlkeras.export.targets import export_model
+from tlkeras.tasks.model import TransferModel
+from tlkeras.tasks.multi_label import build_multi_label
+from tlkeras.tasks.regression import build_regressor
 
 
 @pytest.fixture(scope="module", params=["image", "text"])
@@ -47,6 +52,28 @@ def exports(request, tmp_path_factory):
     artifacts = [replace(one, path=folder / one.path.name) for one in made]
     assert write_app(artifacts, examples) == folder / "app"
     return folder, request.param
+
+
+@pytest.fixture(scope="module")
+def other_exports(tmp_path_factory):
+    """Export folders with their hand-over: quantised pictures, several labels, values."""
+    folder = tmp_path_factory.mktemp("other")
+    small = export_model(
+        image_model(),
+        folder / "int8",
+        targets=("tflite_float32", "tflite_dynamic", "tflite_int8"),
+        calibration=image_examples(128),
+    )
+    write_app(small, image_examples())
+    source, pictures = image_model().source, image_examples()
+    values = np.linspace(0, 900, 40, dtype=np.float32)
+    models: dict[str, tuple[TransferModel, Targets]] = {
+        "multi_label": (build_multi_label(source, CLASSES), MultiLabelTargets(np.eye(40, 3, dtype=np.uint8))),
+        "regression": (build_regressor(source, values, name="price"), ValueTargets(values)),
+    }
+    for task, (model, targets) in models.items():
+        write_app(export_model(model, folder / task, targets=("tflite_float32",)), replace(pictures, targets=targets))
+    return folder
 
 
 def _golden(folder):
@@ -90,6 +117,25 @@ def test_golden_pictures_have_the_shapes_that_apps_get_wrong(exports):
 
 def test_a_tolerance_is_rounded_up_to_two_digits():
     assert [_round_up(value) for value in (0.001, 0.00101, 0.0123, 0.0999, 2.0, 123.4)] == [0.001, 0.0011, 0.013, 0.1, 2.0, 130]
+
+
+@pytest.mark.parametrize("kind", ["int8", "multi_label", "regression"])
+def test_quantised_files_several_labels_and_values_are_handed_over_too(other_exports, kind):
+    folder = other_exports / kind
+    golden = _golden(folder)
+    code, lines = _run(folder, "--check")
+    assert (code, len(lines)) == (0, 6 * len(golden["tolerances"])), lines
+    page = _Page((folder / "app" / "index.html").read_text())
+    if kind == "int8":
+        assert 'setModelAssetPath("model_int8.tflite")' in page.text
+        assert ": (number - 0) * 0.00390625" in page.text
+        assert golden["tolerances"]["model_float32.tflite"] < golden["tolerances"]["model_int8.tflite"] < 0.2
+    elif kind == "multi_label":
+        rows = [(one["outputs"], one["labels"]) for one in golden["examples"]]
+        assert all(labels == [name for name, p in zip(CLASSES, outputs, strict=True) if p >= 0.5] for outputs, labels in rows)
+    else:
+        assert golden["labels"] == ["price"]
+        assert all(len(one["outputs"]) == 1 and "labels" not in one for one in golden["examples"])
 
 
 def _run(folder, *words, script="classify.py"):
@@ -297,6 +343,26 @@ def _web_server(folder):
         finally:
             server.shutdown()
             thread.join()
+
+
+def _check_page(browser, folder):
+    """Run the page's own check and return its lines."""
+    require_packages()
+    if not (folder / "app" / "node_modules").exists():
+        (folder / "app" / "node_modules").symlink_to(MODULES)
+    with _web_server(folder) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/app/web.html?check")
+        page.wait_for_selector("#status:has-text('examples')", timeout=60_000)
+        lines = page.inner_text("#check").splitlines()
+        assert page.inner_text("#status") == "All examples are equal.", lines
+        return lines
+
+
+def test_the_web_page_runs_quantised_files_several_labels_and_values(other_exports):
+    with chromium() as browser:
+        lines = [_check_page(browser, other_exports / kind) for kind in ("int8", "multi_label", "regression")]
+    assert [len(one) for one in lines] == [18, 6, 6]
 
 
 def test_the_web_page_agrees_with_the_golden_examples_in_chromium(exports):

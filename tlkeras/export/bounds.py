@@ -49,16 +49,17 @@ BOUNDS = {
     # by 0.0007 in the mean and by 0.027 at most, and two labels changed, both at margins below 0.01.
     "tflite_float16": Bounds(largest=0.1, mean=0.003, share=0.5, changed=0.005, tie=0.02, drop=0.002),
     # On the same network dynamic int8 moved by 0.014 in the mean and changed 1.0 % of the labels beyond ties, full int8 0.029
-    # and 1.9 %, and single probabilities went anywhere; a labelled picture lost is judged by the accuracy.
-    "tflite_dynamic": Bounds(largest=0.8, mean=0.03, share=1.0, changed=0.02, tie=0.1, drop=0.01),
-    "tflite_int8": Bounds(largest=1.0, mean=0.06, share=1.0, changed=0.03, tie=0.1, drop=0.01),
+    # and 1.9 %; trained on half the pictures 0.034 and 0.076. Single probabilities go anywhere. So labels and accuracy judge, and
+    # the mean only tells a network that still does its work from one that does not.
+    "tflite_dynamic": Bounds(largest=1.0, mean=0.06, share=1.0, changed=0.02, tie=0.1, drop=0.01),
+    "tflite_int8": Bounds(largest=1.0, mean=0.12, share=1.0, changed=0.03, tie=0.1, drop=0.01),
 }
 
 
 # A SavedModel that decodes JPEG and PNG files with TensorFlow: some pixels differ by 1 of 255. On the same network 1,000
 # pictures moved by 0.0006 in the mean and by 0.022 at most, and one label changed, at a margin of 0.001.
 # Small networks at 32 to 53 pixels feel that more: 23 of them moved by 0.003 to 0.0095 in the mean (docs/gate.md).
-DECODED = Bounds(largest=0.1, mean=0.015, share=0.5, changed=0.005, tie=0.02, drop=0.002)
+DECODED = Bounds(largest=0.1, mean=0.006, share=0.5, changed=0.005, tie=0.02, drop=0.002)
 
 
 @dataclass(frozen=True)

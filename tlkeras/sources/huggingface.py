@@ -219,7 +219,7 @@ def _build(relative: _Relative, config: Mapping[str, Any], longest: int) -> "ker
     if relative.backbone == "AlbertBackbone":
         sizes |= {"num_groups": config["num_hidden_groups"], "num_inner_repetitions": config["inner_group_num"]}
     encoder = hidden_states(getattr(keras_hub.models, relative.backbone)(**sizes))
-    return encoder if approximated else _with_activation(encoder, activation)
+    return encoder if approximated else _with_activation(encoder, str(activation))
 
 
 def _with_activation(encoder: "keras.Model", activation: str) -> "keras.Model":

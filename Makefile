@@ -24,7 +24,7 @@ demo: .venv/installed
 	@$(bin)/tlkeras demo
 
 test: lint
-	@$(bin)/python -m pytest
+	@$(bin)/python -m pytest -n 2 --dist loadfile
 
 test-all: lint
 	@$(bin)/python -m pytest -m 'slow or not slow' --timeout 1800
@@ -38,7 +38,7 @@ notebooks: .venv/installed-test
 	@$(bin)/python notebooks/build.py
 
 test-colab: .venv-colab/installed
-	@$(colab) -m pytest
+	@$(colab) -m pytest -n 2 --dist loadfile
 
 clean:
 	rm -rf .venv .venv-colab build dist .pytest_cache .mypy_cache .ruff_cache

@@ -292,3 +292,11 @@ def test_pictures_in_memory_are_ranked_whatever_their_number_is(splits):
     assert isinstance(few.store, ImageArrays)
     found = rank(replace(splits, train=few), [_source("sees")], null=False)
     assert found.n == 21
+
+
+def test_real_embeddings_put_names_of_like_things_close(monkeypatch):
+    found = name_similarity.compare_names(("pony", "sailing_boat"), ("screwdriver", "Horse", "yacht"))
+    assert {name: nearest for name, (nearest, _) in found.nearest.items()} == {"pony": "Horse", "sailing_boat": "yacht"}
+    assert name_similarity.compare_names(("horse",), ("Horse",)).mean == pytest.approx(1.0, abs=1e-6)
+    monkeypatch.setattr(name_similarity, "load_text_source", lambda *_, **__: pytest.fail("embedded again"))
+    assert name_similarity.compare_names(("pony",), ("screwdriver", "Horse")).nearest["pony"][0] == "Horse"

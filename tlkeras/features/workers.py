@@ -11,6 +11,7 @@ import numpy as np
 
 from tlkeras.features.cache import cache_key, read_arrays, write_arrays
 from tlkeras.features.litert import LiteRTModel, load_litert
+from tlkeras.features.memory import available_bytes
 from tlkeras.features.rows import Rows, ordered_batches
 
 if TYPE_CHECKING:
@@ -28,12 +29,13 @@ def run_litert(content: bytes, inputs: Rows, *, workers: int | None = None) -> l
     Args:
         content: The model; its input takes rows as they are, cast to its dtype.
         inputs: The rows.
-        workers: How many interpreters; as many as there are cores, at most 4, if not given.
+        workers: How many interpreters; as many as there are cores and the memory allows, at most 4, if not given.
 
     Returns:
         For each output an array with a row for each input row.
     """
-    count = workers or min(os.cpu_count() or 1, MOST_WORKERS)
+    # Each interpreter holds the weights twice, as they are and packed for its kernels.
+    count = workers or max(1, min(os.cpu_count() or 1, MOST_WORKERS, available_bytes() // (4 * len(content))))
     idle: SimpleQueue[LiteRTModel] = SimpleQueue()
     for _ in range(count):
         idle.put(load_litert(content, threads=1))

@@ -13,7 +13,7 @@ SEVERAL = np.array([[1, 0, 0], [1, 1, 0], [1, 1, 1], [0, 0, 0]], np.uint8)
     [
         (ClassTargets(np.array([2, 0, 0, 1], np.int32)), ["owl", "cat", "cat", "dog"], [2, 0, 0, 1]),
         (MultiLabelTargets(SEVERAL), ["cat", "cat|dog", "cat|dog|owl", ""], [0, 1, 2, 3]),
-        (ValueTargets(np.array([0.1, -2, 3.5, 1e9], np.float32)), ["0.1", "-2.0", "3.5", "1e+09"], [0, 0, 0, 0]),
+        (ValueTargets(np.array([0.1, -2, 3.5, 1e20], np.float32)), ["0.1", "-2.0", "3.5", "1e+20"], [0, 0, 0, 0]),
         (NoTargets(4), ["", "", "", ""], [0, 0, 0, 0]),
     ],
 )

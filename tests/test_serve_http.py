@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import struct
+import sys
 import threading
 import time
 import zlib
@@ -129,7 +130,7 @@ def test_junk_for_a_picture_is_refused_with_the_reason(images, body, kind, statu
     [
         (b"{", 400, "not JSON"),
         (b"\xff\xfe", 400, "not JSON"),
-        (b"[" * 9000, 400, "nested too deeply"),
+        (b"[" * 9000, 400, "nested too deeply" if sys.version_info < (3, 13) else "not JSON"),
         (b"[]", 422, "an array"),
         (b"{}", 422, "no members"),
         (b'{"text": 3}', 422, "'text'"),

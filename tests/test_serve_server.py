@@ -44,7 +44,10 @@ def _start(folder: Path, *words: str, **environment: str) -> tuple[subprocess.Po
 
 def _stop(process: subprocess.Popen) -> tuple[int, str, str]:
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    assert process.stdout is not None and process.stderr is not None
+    # Not communicate(): it would lose lines that reading the address has buffered.
+    out, err = process.stdout.read(), process.stderr.read()
+    process.wait(timeout=20)
     return process.returncode, out, err
 
 

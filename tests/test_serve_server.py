@@ -46,8 +46,8 @@ def _stop(process: subprocess.Popen) -> tuple[int, str, str]:
     process.send_signal(signal.SIGINT)
     assert process.stdout is not None and process.stderr is not None
     # Not communicate(): it would lose lines that reading the address has buffered.
-    out, err = process.stdout.read(), process.stderr.read()
-    process.wait(timeout=20)
+    with process:  # closes the pipes and waits
+        out, err = process.stdout.read(), process.stderr.read()
     return process.returncode, out, err
 
 

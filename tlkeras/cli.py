@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,18 +10,21 @@ import tyro
 
 import tlkeras
 from tlkeras.console import (
+    block_row,
+    demo_text,
     explain,
     hide_messages,
     print_table,
     progress,
-    shapes_in_words,
     show_messages,
+    show_parts,
     source_row,
     start_tensorflow,
     stoppable,
 )
 from tlkeras.errors import unknown
-from tlkeras.recipes import find_recipe, load_recipe, purpose, recipe_files
+from tlkeras.export.export_settings import ExportSettings
+from tlkeras.recipes import as_flags, find_recipe, load_recipe, purpose, recipe_files
 from tlkeras.report.check_settings import CheckSettings
 from tlkeras.report.rank_settings import RankSettings
 
@@ -31,6 +33,7 @@ DEMO = {"data": "sample", "source": "efficientnet_lite0", "image_size": 97}
 
 _Name = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
 _Artifact = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="ARTIFACT")]
+_Run = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
 _Data = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")]
 _File = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
 
@@ -127,24 +130,39 @@ def predict(
     from tlkeras import scoring
     from tlkeras.export.predict import load_artifact
 
-    if top < 1:
-        raise ValueError(f"--top is a number of classes, 1 or more. Received: {top}")
     predictor = load_artifact(artifact)
     items = scoring.gather(inputs, predictor.modality, sys.stdin)
     if predictor.modality == "text" and any(map(scoring.is_table, items)):
         scoring.score_table(predictor, items, output, text_column)
         return
     predictions = scoring.predict_inputs(predictor, items)
-    if output:
-        scoring.save_predictions(predictions, predictor, output)
-        print(f"Wrote {output}: {len(predictions)} rows")
-    elif json:
-        for prediction in predictions:
-            print(dumps(scoring.as_json(prediction, predictor, top), ensure_ascii=False))
-    else:
-        print_table(scoring.as_header(predictor, top), list(scoring.as_rows(predictions, predictor, top)))
+    show_parts(scoring.answer_parts(predictions, predictor, output=output, json=json, top=top))
     if any(prediction.problem for prediction in predictions):
         sys.exit(1)
+
+
+def export(run: _Run, /, settings: Annotated[ExportSettings, tyro.conf.arg(name="")]) -> None:
+    """Export the model of a finished run in another form, and verify it; or find the form that fits a budget.
+
+    Args:
+        run: Run folder, as in saved_models/latest.
+        settings: Which form, or within which limits.
+    """
+    from tlkeras.export.export_command import export_parts
+
+    start_tensorflow()
+    show_parts(export_parts(run, settings))
+
+
+def benchmark(artifact: _Artifact, /) -> None:
+    """Measure an exported file on this machine: size, latency on 1, 2 and 4 threads, memory.
+
+    Args:
+        artifact: Exported .tflite file or SavedModel folder.
+    """
+    from tlkeras.export.export_command import benchmark_parts
+
+    show_parts(benchmark_parts(artifact))
 
 
 def serve(artifact: _Artifact, /, *, host: str = "127.0.0.1", port: int = 8000) -> None:
@@ -189,11 +207,7 @@ def blocks(
         loaded = tlkeras.load_image_source(source, image_size=image_size, pretrained=False)
     else:
         loaded = tlkeras.load_text_source(source, pretrained=False)
-    rows = [
-        (block.name, str(len(block.network.layers)), f"{block.parameters:,}", shapes_in_words(block.network.output_shape))
-        for block in loaded.blocks
-    ]
-    print_table(("block", "layers", "parameters", "output shape"), rows)
+    print_table(("block", "layers", "parameters", "output shape"), [block_row(block) for block in loaded.blocks])
     print("\nFrom the input up; the new head comes on top. --trainable top:2 names the two topmost.")
 
 
@@ -230,8 +244,7 @@ def rank(data: _Data, /, settings: Annotated[RankSettings, tyro.conf.arg(name=""
     from tlkeras.report.rank_lines import rank_parts
 
     start_tensorflow()
-    for part in rank_parts(rank_data(data, settings), settings.output):
-        print(part) if isinstance(part, str) else print_table(*part)
+    show_parts(rank_parts(rank_data(data, settings), settings.output))
 
 
 def doctor() -> None:
@@ -255,6 +268,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "check": check,
     "rank": rank,
+    "export": export,
+    "benchmark": benchmark,
     "predict": predict,
     "serve": serve,
     "sources": sources,
@@ -275,7 +290,7 @@ def _dispatch(words: Sequence[str]) -> None:
         print(f"tlkeras {tlkeras.__version__}")
     elif name == "demo":
         if not {"-h", "--help"} & set(rest):
-            print(_demo_text(rest))
+            print(demo_text(" ".join(["tlkeras run image_classification", as_flags(DEMO), *rest])))
         _run_recipe("image_classification", rest, prog="tlkeras demo", settings=DEMO)
     elif name == "run" and rest and not asks_help:
         if rest[0].startswith("-"):
@@ -288,16 +303,6 @@ def _dispatch(words: Sequence[str]) -> None:
         raise unknown("command", name, COMMANDS, "tlkeras --help")
 
 
-def _demo_text(rest: Sequence[str]) -> str:
-    command = " ".join(["tlkeras run image_classification", _as_flags(DEMO), *rest])
-    return (
-        "This fine-tunes EfficientNet-Lite0 (real ImageNet weights, from an installed package) on the embedded pictures of\n"
-        "animals, measures it on pictures it has not seen, beside what no transfer would have given, exports it for servers\n"
-        "and phones, and checks that each exported file says what the trained model says. Nothing is downloaded; it takes\n"
-        f"about a minute on two cores. The same as:\n\n    {command}\n"
-    )
-
-
 def _run_recipe(name: str, flags: Sequence[str], *, prog: str, settings: Mapping[str, Any] | None = None) -> None:
     """Run a recipe with `settings`, and above them those of SMOKE if asked for, as the defaults of its flags."""
     recipe = load_recipe(find_recipe(name))
@@ -305,7 +310,7 @@ def _run_recipe(name: str, flags: Sequence[str], *, prog: str, settings: Mapping
     config = tyro.cli(
         recipe.Config,
         prog=prog,
-        description=f"{recipe.__doc__ or ''}\nAlso: --smoke for a run of a few seconds, with {_as_flags(smoke)}",
+        description=f"{recipe.__doc__ or ''}\nAlso: --smoke for a run of a few seconds, with {as_flags(smoke)}",
         args=[flag for flag in flags if flag != "--smoke"],
         default=recipe.Config(**{**(settings or {}), **(smoke if "--smoke" in flags else {})}),
     )
@@ -313,7 +318,3 @@ def _run_recipe(name: str, flags: Sequence[str], *, prog: str, settings: Mapping
     with stoppable():
         start_tensorflow()
         recipe.run(config)
-
-
-def _as_flags(settings: Mapping[str, Any]) -> str:
-    return " ".join(f"--{name.replace('_', '-')} {value}" for name, value in settings.items())

@@ -230,3 +230,46 @@ def save_depth(rows: Sequence[Mapping[str, Any]], path: Path, *, metric: str, so
     axis.grid(color=GRID, linewidth=0.7)
     axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, format="png")
+
+
+def save_points(
+    panels: Mapping[str, tuple[Sequence[float], float | None]],
+    values: Sequence[float],
+    names: Sequence[str],
+    path: Path,
+    *,
+    measure: str,
+    ringed: int | None = None,
+    refused: Sequence[bool] = (),
+) -> None:
+    """Draw what some models cost against what they are worth, a panel for each cost, with its limit as a line.
+
+    Args:
+        panels: By the name of a cost, the cost of each model, and the limit or None.
+        values: What each model is worth.
+        names: The names of the models.
+        path: Where to write the PNG.
+        measure: What `values` are.
+        ringed: The place of the model that was picked.
+        refused: Which models are drawn hollow.
+    """
+    figure = _figure(9, 3.8)
+    axes = figure.subplots(1, len(panels), sharey=True)
+    hollow = refused or [False] * len(names)
+    for axis, (title, (costs, limit)) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+        for place, (cost, value, name) in enumerate(zip(costs, values, names, strict=True)):
+            axis.plot(cost, value, "o", color=BLUE, markersize=7, fillstyle="none" if hollow[place] else "full")
+            if place == ringed:
+                axis.plot(cost, value, "o", color=ORANGE, markersize=15, fillstyle="none", markeredgewidth=1.8)
+            label = f"{shorten(name)}{' (refused)' if hollow[place] else ''}"
+            axis.annotate(label, (cost, value), xytext=(0, 11), textcoords="offset points", ha="center", color=INK, fontsize=9)
+        if limit is not None:
+            axis.axvline(limit, color=ORANGE, linestyle="--", linewidth=1.2)
+            axis.annotate("limit", (limit, 0.02), xycoords=("data", "axes fraction"), color=ORANGE, fontsize=9)
+        axis.set_xlim(0, 1.2 * max(*costs, limit or 0))
+        axis.margins(y=0.3)
+        axis.set_xlabel(title)
+        axis.grid(color=GRID, linewidth=0.7)
+        axis.spines[["top", "right"]].set_visible(False)
+    np.atleast_1d(axes)[0].set_ylabel(measure)
+    figure.savefig(path, format="png")

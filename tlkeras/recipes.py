@@ -3,9 +3,11 @@
 import ast
 import importlib.util
 import sys
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from tlkeras.errors import TlkerasError, unknown
 
@@ -40,6 +42,11 @@ def find_recipe(name: str) -> Path:
 def purpose(file: Path) -> str:
     """Return the first line of a recipe's docstring, read without running it."""
     return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split("\n", 1)[0]
+
+
+def as_flags(settings: Mapping[str, Any]) -> str:
+    """Return settings as they are written on a command line."""
+    return " ".join(f"--{name.replace('_', '-')} {value}" for name, value in settings.items())
 
 
 def load_recipe(file: Path) -> ModuleType:

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,21 @@ def as_rows(predictions: "Iterable[Prediction]", predictor: "Predictor", top: in
             several = predictor.task == "multi_label" and top == 1
             pairs = applying(prediction, predictor.labels) if several else best(prediction, predictor.labels, top)
             yield source, ", ".join(f"{label} {value:.3f}" for label, value in pairs) or "none"
+
+
+def answer_parts(
+    predictions: "Sequence[Prediction]", predictor: "Predictor", *, output: Path | None, json: bool, top: int
+) -> "Iterator[str | tuple[tuple[str, str], list[tuple[str, str]]]]":
+    """Write the answers to a file, or yield them as JSON lines or as a table; see `tlkeras predict`."""
+    if top < 1:
+        raise ValueError(f"--top is a number of classes, 1 or more. Received: {top}")
+    if output:
+        save_predictions(predictions, predictor, output)
+        yield f"Wrote {output}: {len(predictions)} rows"
+    elif json:
+        yield from (dumps(as_json(prediction, predictor, top), ensure_ascii=False) for prediction in predictions)
+    else:
+        yield as_header(predictor, top), list(as_rows(predictions, predictor, top))
 
 
 def save_predictions(predictions: "Sequence[Prediction]", predictor: "Predictor", path: Path) -> None:

@@ -1,5 +1,6 @@
 """The export targets, and the function that writes them."""
 
+import json
 import logging
 import tempfile
 import time
@@ -55,6 +56,7 @@ def export_model(
     *,
     targets: Sequence[str] = ("saved_model", "tflite_float32", "tflite_float16"),
     calibration: "Examples | None" = None,
+    keep: bool = False,
 ) -> tuple[Artifact, ...]:
     """Write a model in each target's form, and `labels.txt` and `metadata.json` beside them.
 
@@ -66,6 +68,7 @@ def export_model(
         folder: Where the files go; made if need be.
         targets: Names from `TARGETS`.
         calibration: Training examples; `"tflite_int8"` needs them.
+        keep: Whether files of other targets that lie there, unchanged, keep their lines in `metadata.json`.
 
     Raises:
         ValueError: A target is unknown or lacks examples, or none is given.
@@ -80,6 +83,7 @@ def export_model(
     if calibration is None and any(TARGETS[target].calibrated for target in targets):
         Material(model, Path()).examples()
     folder = Path(folder)
+    kept = _known(folder, targets) if keep else []
     # The summary must not speak of files that are about to change.
     (folder / metadata.CONTRACT).unlink(missing_ok=True)
     write_file(folder / metadata.LABELS, lambda path: path.write_bytes(metadata.labels_text(model.classes)))
@@ -87,7 +91,7 @@ def export_model(
         save_graph(model, graph := Path(temporary) / "graph")
         material = Material(model, graph, calibration)
         artifacts = tuple(_write(material, folder, target) for target in targets)
-    content = metadata.to_json({**metadata.contract(model), "artifacts": [_entry(artifact) for artifact in artifacts]})
+    content = metadata.to_json({**metadata.contract(model), "artifacts": [*kept, *map(_entry, artifacts)]})
     write_file(folder / metadata.CONTRACT, lambda path: path.write_bytes(content))
     return artifacts
 
@@ -100,6 +104,19 @@ def _write(material: Material, folder: Path, target: str) -> Artifact:
     size = sum(file.stat().st_size for file in _files(path))
     _log.info("Wrote %s (%s, %.1f s)", path, format_size(size), time.perf_counter() - started)
     return Artifact(path=path, target=target, size_bytes=size, labels=material.model.classes, signature=terms)
+
+
+def _known(folder: Path, targets: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the lines of files of other targets that are still what the summary says."""
+    summary = folder / metadata.CONTRACT
+    if not summary.is_file():
+        return []
+    entries = json.loads(summary.read_text(encoding="utf-8"))["artifacts"]
+    return [entry for entry in entries if entry["target"] not in targets and _is_there(folder, entry["sha256"])]
+
+
+def _is_there(folder: Path, digests: dict[str, str]) -> bool:
+    return all((folder / name).is_file() and metadata.sha256(folder / name) == digest for name, digest in digests.items())
 
 
 def _entry(artifact: Artifact) -> dict[str, Any]:

@@ -74,6 +74,24 @@ def verify(
     Raises:
         ParityError: An artefact differs, or the reference's outputs are not finite or do not vary, which would prove nothing.
     """
+    parity = compare_with_keras(artifacts, model, examples, sample=sample, max_drop=max_drop)
+    if output is not None:
+        save_parity(parity, output)
+    failed = [(artifact, result) for artifact, result in zip(artifacts, parity, strict=True) if not result.passed]
+    if failed:
+        raise ParityError("\n".join(complaint(artifact, result) for artifact, result in failed))
+    return parity
+
+
+def compare_with_keras(
+    artifacts: Sequence[Artifact],
+    model: "TransferModel",
+    examples: Examples,
+    *,
+    sample: int | None = None,
+    max_drop: float | None = None,
+) -> tuple[Parity, ...]:
+    """Compare as `verify` does, and return what was found whether it is good or bad; see there."""
     if sample is not None and sample < len(examples):
         examples = examples.take(np.sort(np.random.default_rng(0).choice(len(examples), sample, replace=False)))
     if len(examples) < FEWEST:
@@ -81,13 +99,7 @@ def verify(
     reference = _reference(model, examples)
     inputs = _raw_inputs(examples)
     bounds = {artifact.target: _bounds(artifact.target, max_drop) for artifact in artifacts}
-    parity = tuple(_compare(artifact, bounds[artifact.target], model, reference, examples, inputs) for artifact in artifacts)
-    if output is not None:
-        save_parity(parity, output)
-    failed = [(artifact, result) for artifact, result in zip(artifacts, parity, strict=True) if not result.passed]
-    if failed:
-        raise ParityError("\n".join(_complaint(artifact, result) for artifact, result in failed))
-    return parity
+    return tuple(_compare(artifact, bounds[artifact.target], model, reference, examples, inputs) for artifact in artifacts)
 
 
 def _bounds(target: str, max_drop: float | None) -> Bounds:
@@ -249,6 +261,7 @@ def _line(result: Parity) -> str:
     )
 
 
-def _complaint(artifact: Artifact, result: Parity) -> str:
+def complaint(artifact: Artifact, result: Parity) -> str:
+    """Say that an artefact is refused, why, and on which examples it is worst."""
     worst = "".join(f"\n  {line}" for line in result.disagreements[:5])
     return f"{artifact.path} does not behave as the Keras model that was evaluated: {result.problem.rstrip('.')}.{worst}"

@@ -1,0 +1,84 @@
+"""Export the model of a finished run into its folder, verify it, and keep a file that is refused apart."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from tlkeras.errors import ParityError
+from tlkeras.export import metadata
+from tlkeras.export.artifact import Artifact, Parity
+from tlkeras.export.finished import FinishedRun
+from tlkeras.export.targets import export_model
+from tlkeras.export.verify import compare_with_keras, complaint
+from tlkeras.files import plain, write_file, write_json
+
+FOLDER, PARITY = "exports", "parity.json"
+QUANTIZED = {"none": "tflite_float32", "float16": "tflite_float16", "dynamic": "tflite_dynamic", "int8": "tflite_int8"}
+
+
+def target_name(form: str, quantize: str) -> str:
+    """Return the target for what `--format` and `--quantize` say.
+
+    Raises:
+        ValueError: The form cannot be quantized.
+    """
+    if form == "tflite":
+        return QUANTIZED[quantize]
+    if quantize != "none":
+        raise ValueError(f"Only tflite is quantized. Received: --format {form} --quantize {quantize}. Leave --quantize out.")
+    return form
+
+
+def export_run(
+    run: FinishedRun, targets: Sequence[str], *, max_drop: float | None = None
+) -> tuple[tuple[Artifact, ...], tuple[Parity, ...]]:
+    """Write a run's model in more forms into `exports/`, and compare each with Keras on the run's test examples.
+
+    Files of other targets stay, and so do their lines in `metadata.json` and `parity.json`. A file that is refused is renamed
+    to `*.rejected.tflite` (a folder to `*.rejected`), so that nobody ships it by mistake, and has no line in `metadata.json`.
+
+    Args:
+        run: What `load_run` returned.
+        targets: Names from `TARGETS`.
+        max_drop: See `verify`.
+
+    Returns:
+        The artefacts and their comparisons, in the order of the targets.
+    """
+    folder = run.path / FOLDER
+    artifacts = export_model(run.model, folder, targets=targets, calibration=run.splits.train, keep=True)
+    parity = compare_with_keras(artifacts, run.model, run.splits.test, max_drop=max_drop)
+    file = run.path / PARITY
+    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    write_json(file, {**known, **{result.target: plain(result) for result in parity}})
+    refused = [artifact for artifact, result in zip(artifacts, parity, strict=True) if not result.passed]
+    if refused:
+        _set_apart(folder, refused)
+    return artifacts, parity
+
+
+def require_parity(artifacts: Sequence[Artifact], parity: Sequence[Parity]) -> None:
+    """Raise where an export was refused.
+
+    Raises:
+        ParityError: With what is wrong, the worst examples and where the file is now.
+    """
+    pairs = [(artifact, result) for artifact, result in zip(artifacts, parity, strict=True) if not result.passed]
+    if pairs:
+        lines = [f"{complaint(artifact, result)}\nIt was renamed to {rejected(artifact.path)}." for artifact, result in pairs]
+        raise ParityError("\n".join(lines))
+
+
+def rejected(path: Path) -> Path:
+    """Return the name that a refused artefact gets."""
+    return path.with_name(f"{path.stem}.rejected{path.suffix}")
+
+
+def _set_apart(folder: Path, refused: Sequence[Artifact]) -> None:
+    for artifact in refused:
+        write_file(rejected(artifact.path), artifact.path.rename)
+    summary = folder / metadata.CONTRACT
+    terms = json.loads(summary.read_text(encoding="utf-8"))
+    names = {artifact.target for artifact in refused}
+    terms["artifacts"] = [entry for entry in terms["artifacts"] if entry["target"] not in names]
+    write_file(summary, lambda path: path.write_bytes(metadata.to_json(terms)))

@@ -121,7 +121,8 @@ def test_a_word_piece_tokenizer_survives_its_own_file(minilm):
 def test_a_keras_hub_word_piece_tokenizer_gives_the_same_ids(kind, lowercase):
     vocabulary = [*tiny_vocabulary(), "é", "##é", "G", "##O"]
     hub = getattr(keras_hub.models, kind)(vocabulary=vocabulary, lowercase=lowercase, strip_accents=lowercase)
-    ours = tokenizer_from_keras_hub(hub)
+    ours, pad_id = tokenizer_from_keras_hub(hub)
+    assert pad_id == hub.pad_token_id
     for text in ["A Good movie, isn't it?", "café GOOD", "watch it: 10/10 !", "unseen ☂ word", ""]:
         ids = [int(i) for i in np.asarray(hub(text))]
         assert ours.encode(text).ids == [hub.cls_token_id, *ids, hub.sep_token_id], text
@@ -132,7 +133,8 @@ def test_a_keras_hub_byte_pair_tokenizer_gives_the_same_ids():
     merges = ["Ġ a", "Ġ t", "h e", "Ġt he", "m o", "v i", "mo vi", "movi e", "Ġ movie", "i n", "o o", "g oo", "goo d"]
     pieces = ["<s>", "<pad>", "</s>", *alphabet, *(pair.replace(" ", "") for pair in merges), "<mask>"]
     hub = keras_hub.models.RobertaTokenizer({piece: i for i, piece in enumerate(pieces)}, merges)
-    ours = tokenizer_from_keras_hub(hub)
+    ours, pad_id = tokenizer_from_keras_hub(hub)
+    assert pad_id == hub.pad_token_id
     assert ours.token_to_id("<pad>") == hub.pad_token_id == 1
     for text in ["the movie is good", " a  good, movie!", "café isn't 10", "in\nthe end"]:
         ids = [int(i) for i in np.asarray(hub(text))]

@@ -1,13 +1,15 @@
-"""Image source models: loading one by its name."""
+"""Image source models: loading one by its name, or from a file or folder."""
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlkeras.data.decode import RESIZE_MODES
 from tlkeras.data.sizes import typical_side
 from tlkeras.errors import unknown
-from tlkeras.sources.blocks import call_random, chain, seeded
+from tlkeras.sources.blocks import call_random, chain, seeded, with_random_weights
 from tlkeras.sources.image_table import IMAGE_SOURCES, ImageSource, Loaded
+from tlkeras.sources.local import is_path, load_local
 from tlkeras.sources.model import SourceModel
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ def load_image_source(
     """Load a network that turns raw pixels into a feature map.
 
     Args:
-        name: A key of `IMAGE_SOURCES`; `tlkeras sources` lists them.
+        name: A key of `IMAGE_SOURCES`; `tlkeras sources` lists them. Or a path: a `.keras` file, the folder of an earlier run,
+            or one in Hugging Face's, timm's or KerasHub's format; or `NAME:FILE`, a `.weights.h5` file for a named one.
         image_size: Height and width in pixels, up to 2,048; the source's own if not given. MobileNetV2's is rounded up to the
             next `32 k + 1`, where its weights are exact, a vision transformer's to a multiple of its patch.
         pictures: What it will see. Where these are smaller than its own size and no size is given, the smallest `32 k + 1` from
@@ -52,10 +55,11 @@ def load_image_source(
         ValueError: The name or the size is not allowed.
         WeightsError: The weights are not installed, not the known ones, or cannot be downloaded.
     """
-    if name not in IMAGE_SOURCES:
-        raise unknown("image source model", name, IMAGE_SOURCES, see="tlkeras sources")
     if resize not in RESIZE_MODES:
         raise unknown("resize mode", resize, RESIZE_MODES, see=", ".join(RESIZE_MODES))
+    if name not in IMAGE_SOURCES:
+        source = _from_disk(name, image_size, resize, feature_map)
+        return source if pretrained else with_random_weights(source, seed=seed)
     row = IMAGE_SOURCES[name]
     if image_size is None:
         image_size = row.image_size if pictures is None else _size_for(pictures, row.image_size, name)
@@ -79,6 +83,19 @@ def load_image_source(
         resize=resize,
     )
     return source if source.pretrained else call_random(source, seed=seed)
+
+
+def _from_disk(name: str, image_size: int | None, resize: str, feature_map: bool) -> SourceModel:
+    architecture, colon, file = name.partition(":")
+    if colon and architecture in IMAGE_SOURCES:
+        size = _check_size(image_size or IMAGE_SOURCES[architecture].image_size, IMAGE_SOURCES[architecture], architecture)
+        options = {"size": size, "feature_map": feature_map, "architecture": architecture}
+        return load_local(Path(file), "image", resize=resize, **options)
+    if not is_path(name):
+        raise unknown("image source model", name, IMAGE_SOURCES, see="tlkeras sources")
+    if image_size is not None and not (isinstance(image_size, int) and 1 <= image_size <= LARGEST_IMAGE):
+        raise ValueError(f"The image size must be a whole number of pixels from 1 to {LARGEST_IMAGE}. Received: {image_size!r}")
+    return load_local(Path(name), "image", resize=resize, size=image_size, feature_map=feature_map)
 
 
 def _size_for(pictures: "Examples", own: int, name: str) -> int:

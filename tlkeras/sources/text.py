@@ -3,7 +3,7 @@
 import socket
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from tlkeras.errors import unknown
 from tlkeras.sources.blocks import chain, with_random_weights
 from tlkeras.sources.download import downloading
 from tlkeras.sources.encoders import build_minilm, cut_encoder, hidden_states
+from tlkeras.sources.local import is_path, load_local
 from tlkeras.sources.model import SourceModel
 from tlkeras.sources.packaged import MINILM_L6, weights_file
 from tlkeras.sources.tiny import tiny_vocabulary
@@ -87,7 +88,7 @@ def _keras_hub_preset(name: str, pretrained: bool) -> Any:
     with downloading(f"the KerasHub preset {name!r}", instead="minilm_l6", package=MINILM_L6):
         backbone = keras_hub.models.Backbone.from_preset(name, load_weights=pretrained)
         tokenizer = keras_hub.models.Tokenizer.from_preset(name)
-    return hidden_states(backbone), tokenizer_from_keras_hub(tokenizer), int(tokenizer.pad_token_id)
+    return hidden_states(backbone), *tokenizer_from_keras_hub(tokenizer)
 
 
 def _tiny_bert(name: str, pretrained: bool) -> Any:
@@ -183,7 +184,8 @@ def load_text_source(name: str, *, sequence_length: int | None = None, pretraine
     """Load an encoder that turns token ids into hidden states and a mask.
 
     Args:
-        name: A key of `TEXT_SOURCES`; `tlkeras sources` lists them.
+        name: A key of `TEXT_SOURCES`; `tlkeras sources` lists them. Or a path: the folder of an earlier run, or one in Hugging
+            Face's format.
         sequence_length: The longest sequence in tokens, special tokens included; 128 if not given.
         pretrained: False for the same architecture with random weights; a preset's vocabulary is fetched all the same.
         seed: Of the random weights.
@@ -197,7 +199,8 @@ def load_text_source(name: str, *, sequence_length: int | None = None, pretraine
         WeightsError: The weights are not the known ones, or are neither installed nor to be downloaded.
     """
     if name not in TEXT_SOURCES:
-        raise unknown("text source model", name, TEXT_SOURCES, see="tlkeras sources")
+        source = _from_disk(name, sequence_length)
+        return source if pretrained else with_random_weights(source, seed=seed)
     row = TEXT_SOURCES[name]
     length = DEFAULT_SEQUENCE if sequence_length is None else sequence_length
     if not isinstance(length, int) or not SHORTEST_SEQUENCE <= length <= row.longest:
@@ -220,3 +223,16 @@ def load_text_source(name: str, *, sequence_length: int | None = None, pretraine
         facts={"weights": row.package, **row.facts},
     )
     return source if pretrained else with_random_weights(source, seed=seed)
+
+
+def _from_disk(name: str, sequence_length: int | None) -> SourceModel:
+    if not is_path(name):
+        raise unknown("text source model", name, TEXT_SOURCES, see="tlkeras sources")
+    source = load_local(Path(name), "text")
+    length = min(DEFAULT_SEQUENCE, source.input_size) if sequence_length is None else sequence_length
+    if not isinstance(length, int) or not SHORTEST_SEQUENCE <= length <= source.input_size:
+        raise ValueError(
+            f"The sequence length of {name!r} must be a whole number of tokens from {SHORTEST_SEQUENCE} to "
+            f"{source.input_size}. Received: {length!r}"
+        )
+    return replace(source, input_size=length)

@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkeras.errors import TlkerasError
+from tlkeras.errors import TlkerasError, WeightsError
 from tlkeras.sources.model import SourceModel
+from tlkeras.sources.sentencepiece import read_model, unigram_tokenizer
+from tlkeras.sources.tensor_files import plain_file, read_json
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
 
 # Longer words are unknown, as in BERT.
 _LONGEST_WORD = 100
+# GPT-2 sees only what comes before: the token that ends a text has seen all of it.
+GPT2_TEMPLATE = "$A <|endoftext|>"
+GPT2_PADDING = "\u0100"
+"""The piece of the byte 0, which texts do not hold: GPT-2 has no token for padding, and its last one ends every text here."""
 
 
 def word_piece_tokenizer(vocabulary: Sequence[str], *, lowercase: bool) -> "tokenizers.Tokenizer":
@@ -32,16 +38,19 @@ def word_piece_tokenizer(vocabulary: Sequence[str], *, lowercase: bool) -> "toke
     tokenizer.normalizer = tk.normalizers.BertNormalizer(lowercase=lowercase)
     tokenizer.pre_tokenizer = tk.pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = tk.decoders.WordPiece()
-    tokenizer.post_processor = _between("[CLS]", "[SEP]", ids)
+    tokenizer.post_processor = _template("[CLS] $A [SEP]", ids)
     return tokenizer
 
 
-def byte_pair_tokenizer(vocabulary: Mapping[str, int], merges: Sequence[str]) -> "tokenizers.Tokenizer":
-    """Return RoBERTa's tokenizer: byte-level byte pairs between `<s>` and `</s>`.
+def byte_pair_tokenizer(
+    vocabulary: Mapping[str, int], merges: Sequence[str], *, template: str = "<s> $A </s>"
+) -> "tokenizers.Tokenizer":
+    """Return RoBERTa's or GPT-2's tokenizer: byte-level byte pairs and special tokens.
 
     Args:
         vocabulary: The id of each piece.
         merges: The pairs to join, each as `"left right"`, the first first.
+        template: Where the special tokens stand; RoBERTa's, or `GPT2_TEMPLATE`.
     """
     import tokenizers as tk
 
@@ -49,14 +58,15 @@ def byte_pair_tokenizer(vocabulary: Mapping[str, int], merges: Sequence[str]) ->
     tokenizer = tk.Tokenizer(tk.models.BPE(dict(vocabulary), pairs))
     tokenizer.pre_tokenizer = tk.pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = tk.decoders.ByteLevel()
-    tokenizer.post_processor = _between("<s>", "</s>", vocabulary)
+    tokenizer.post_processor = _template(template, vocabulary)
     return tokenizer
 
 
-def _between(start: str, end: str, ids: Mapping[str, int]) -> Any:
+def _template(template: str, ids: Mapping[str, int]) -> Any:
     from tokenizers.processors import TemplateProcessing
 
-    return TemplateProcessing(single=f"{start} $A {end}", special_tokens=[(start, ids[start]), (end, ids[end])])
+    special = [(piece, ids[piece]) for piece in template.split() if not piece.startswith("$")]
+    return TemplateProcessing(single=template, special_tokens=special)
 
 
 def tokenizer_from_file(path: Path) -> "tokenizers.Tokenizer":
@@ -67,20 +77,79 @@ def tokenizer_from_file(path: Path) -> "tokenizers.Tokenizer":
     return Tokenizer.from_str(json.dumps({**content, "padding": None, "truncation": None, "added_tokens": []}))
 
 
-def tokenizer_from_keras_hub(tokenizer: Any) -> "tokenizers.Tokenizer":
-    """Return the tokenizer that gives the ids of a KerasHub one (BERT, DistilBERT, RoBERTa).
+def tokenizer_from_keras_hub(tokenizer: Any) -> "tuple[tokenizers.Tokenizer, int]":
+    """Return the tokenizer that gives the ids of a KerasHub one, and the id of padding.
 
-    Unlike KerasHub's, it strips accents where letters are lowered, as the original BERT did.
+    Unlike KerasHub's, it strips accents where letters are lowered, as the original BERT did, and lowers letters for ALBERT.
     """
     import keras_hub
 
+    models = keras_hub.models
     if isinstance(tokenizer, keras_hub.tokenizers.WordPieceTokenizer):
-        return word_piece_tokenizer(tokenizer.get_vocabulary(), lowercase=tokenizer.lowercase)
-    if isinstance(tokenizer, keras_hub.models.RobertaTokenizer):
-        return byte_pair_tokenizer(tokenizer.vocabulary, tokenizer.merges)
+        return word_piece_tokenizer(tokenizer.get_vocabulary(), lowercase=tokenizer.lowercase), int(tokenizer.pad_token_id)
+    if isinstance(tokenizer, models.RobertaTokenizer):
+        return byte_pair_tokenizer(tokenizer.vocabulary, tokenizer.merges), int(tokenizer.pad_token_id)
+    if isinstance(tokenizer, models.GPT2Tokenizer):
+        made = byte_pair_tokenizer(tokenizer.vocabulary, tokenizer.merges, template=GPT2_TEMPLATE)
+        return made, int(tokenizer.vocabulary[GPT2_PADDING])
+    if isinstance(tokenizer, keras_hub.tokenizers.SentencePieceTokenizer):
+        model = read_model(tokenizer.proto)
+        if isinstance(tokenizer, models.XLMRobertaTokenizer):
+            return unigram_tokenizer(model, start="<s>", end="</s>", fairseq=True), int(tokenizer.pad_token_id)
+        lowercase = isinstance(tokenizer, models.AlbertTokenizer)
+        return unigram_tokenizer(model, start="[CLS]", end="[SEP]", lowercase=lowercase), int(tokenizer.pad_token_id)
     raise ValueError(
-        f"The tokenizer must be KerasHub's BertTokenizer, DistilBertTokenizer or RobertaTokenizer. "
-        f"Received: {type(tokenizer).__name__}"
+        "The tokenizer must be KerasHub's for BERT, DistilBERT, ELECTRA, RoBERTa, XLM-RoBERTa, ALBERT, DeBERTaV3, FNet or "
+        f"GPT-2. Received: {type(tokenizer).__name__}"
+    )
+
+
+def tokenizer_from_folder(folder: Path, config: Mapping[str, Any]) -> "tuple[tokenizers.Tokenizer, int]":
+    """Return the tokenizer of a Hugging Face folder, and the id of padding.
+
+    Args:
+        folder: It holds `tokenizer.json`; or `vocab.txt`; or `vocab.json` and `merges.txt`; or a SentencePiece model.
+        config: Its `config.json`.
+
+    Raises:
+        WeightsError: The files are missing or damaged.
+    """
+    kind = config["model_type"]
+    try:
+        tokenizer = _from_folder(folder, kind)
+    except WeightsError:
+        raise
+    except Exception as error:  # the Rust library has no type of its own
+        raise WeightsError(f"The tokenizer's files in {folder} are damaged: {str(error)[:200]}") from None
+    if kind == "gpt2":
+        vocabulary = tokenizer.get_vocab()
+        tokenizer.post_processor = _template(GPT2_TEMPLATE, vocabulary)
+        return tokenizer, int(vocabulary[GPT2_PADDING])
+    pad_id = config.get("pad_token_id")
+    return tokenizer, pad_id if type(pad_id) is int else 1 if "roberta" in kind else 0
+
+
+def _from_folder(folder: Path, kind: str) -> "tokenizers.Tokenizer":
+    if (folder / "tokenizer.json").is_file():
+        return tokenizer_from_file(plain_file(folder, "tokenizer.json"))
+    if (folder / "vocab.txt").is_file():
+        said = read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
+        pieces = plain_file(folder, "vocab.txt").read_text(encoding="utf-8").splitlines()
+        return word_piece_tokenizer(pieces, lowercase=bool(said.get("do_lower_case", True)))
+    if (folder / "merges.txt").is_file():
+        merges = plain_file(folder, "merges.txt").read_text(encoding="utf-8").splitlines()
+        pairs = [line for line in merges if line and not line.startswith("#version")]
+        vocabulary = read_json(plain_file(folder, "vocab.json"))
+        return byte_pair_tokenizer(vocabulary, pairs, template=GPT2_TEMPLATE if kind == "gpt2" else "<s> $A </s>")
+    for name in ("sentencepiece.bpe.model", "spiece.model", "spm.model"):
+        if (folder / name).is_file():
+            model = read_model(plain_file(folder, name).read_bytes())
+            if kind == "xlm-roberta":
+                return unigram_tokenizer(model, start="<s>", end="</s>", fairseq=True)
+            return unigram_tokenizer(model, start="[CLS]", end="[SEP]", lowercase=kind == "albert")
+    raise WeightsError(
+        f"{folder} has no tokenizer. It needs tokenizer.json; or vocab.txt; or vocab.json and merges.txt; or a SentencePiece "
+        "model."
     )
 
 

@@ -34,6 +34,10 @@ class Node:
         assert self.table.VectorLen(self._offset(slot) - self.table.Pos) == 1
         return Node(Table(self.table.Bytes, self.table.Indirect(start)))
 
+    def element(self, slot: int, place: int) -> Table:
+        start = self.table.Vector(self._offset(slot) - self.table.Pos) + 4 * place
+        return Table(self.table.Bytes, self.table.Indirect(start))
+
     def text(self, slot: int) -> str:
         return self.table.String(self._offset(slot)).decode()
 

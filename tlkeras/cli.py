@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -24,7 +24,7 @@ from tlkeras.console import (
 )
 from tlkeras.errors import unknown
 from tlkeras.export.export_settings import ExportSettings
-from tlkeras.recipes import as_flags, find_recipe, load_recipe, purpose, recipe_files
+from tlkeras.recipes import as_flags, copy_recipe, find_recipe, load_recipe, purpose, recipe_files
 from tlkeras.report.check_settings import CheckSettings
 from tlkeras.report.rank_settings import RankSettings
 
@@ -35,6 +35,7 @@ _Name = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
 _Artifact = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="ARTIFACT")]
 _Run = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
 _Data = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")]
+_Source = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")]
 _File = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
 
 
@@ -91,11 +92,7 @@ def copy(name: _Name, file: _File, /) -> None:
         name: Name that `tlkeras list` shows.
         file: New file, ending in .py.
     """
-    text = find_recipe(name).read_text(encoding="utf-8")
-    if file.suffix != ".py":
-        raise ValueError(f"A recipe's file name ends in .py. Received: {str(file)!r}")
-    with file.open("x", encoding="utf-8") as stream:
-        stream.write(text)
+    copy_recipe(name, file)
     print(f"{file} is yours. Run it: tlkeras run {file}")
 
 
@@ -141,17 +138,23 @@ def predict(
         sys.exit(1)
 
 
-def export(run: _Run, /, settings: Annotated[ExportSettings, tyro.conf.arg(name="")]) -> None:
+def export(
+    run: _Run,
+    /,
+    settings: Annotated[ExportSettings, tyro.conf.arg(name="")],
+    for_: Annotated[Literal["mediapipe"] | None, tyro.conf.arg(name="for")] = None,
+) -> None:
     """Export the model of a finished run in another form, and verify it; or find the form that fits a budget.
 
     Args:
         run: Run folder, as in saved_models/latest.
         settings: Which form, or within which limits.
+        for_: For texts: the inputs that MediaPipe's TextClassifier takes.
     """
     from tlkeras.export.export_command import export_parts
 
     start_tensorflow()
-    show_parts(export_parts(run, settings))
+    show_parts(export_parts(run, settings, for_mediapipe=for_ == "mediapipe"))
 
 
 def benchmark(artifact: _Artifact, /) -> None:
@@ -182,14 +185,11 @@ def sources() -> None:
     """List the source models to start from."""
     from tlkeras.sources.catalog import list_sources
 
-    header = ("source", "parameters", "input", "weights", "ImageNet", "licence")
-    print_table(header, [source_row(row) for row in list_sources()])
+    print_table(("source", "parameters", "input", "weights", "ImageNet", "licence"), list(map(source_row, list_sources())))
     print("\nBlocks of one, which --trainable can name: tlkeras blocks SOURCE")
 
 
-def blocks(
-    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")], /, *, image_size: int | None = None
-) -> None:
+def blocks(source: _Source, /, *, image_size: int | None = None) -> None:
     """List a source model's blocks: what `--trainable` can name.
 
     Args:

@@ -49,6 +49,20 @@ def as_flags(settings: Mapping[str, Any]) -> str:
     return " ".join(f"--{name.replace('_', '-')} {value}" for name, value in settings.items())
 
 
+def copy_recipe(name: str, file: Path) -> None:
+    """Write a recipe into a new file.
+
+    Raises:
+        ValueError: There is no such recipe, or the file's name does not end in `.py`.
+        FileExistsError: The file is there already.
+    """
+    text = find_recipe(name).read_text(encoding="utf-8")
+    if file.suffix != ".py":
+        raise ValueError(f"A recipe's file name ends in .py. Received: {str(file)!r}")
+    with file.open("x", encoding="utf-8") as stream:
+        stream.write(text)
+
+
 def load_recipe(file: Path) -> ModuleType:
     """Run a recipe file as a module and return it: `Config` (a frozen dataclass), `run(config)` and, if given, `SMOKE`.
 

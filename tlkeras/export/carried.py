@@ -22,7 +22,8 @@ def problem_with_carried(path: Path, model: "TransferModel") -> str:
     """
     embedded = metadata.read_saved_model(path) if path.is_dir() else metadata.read_tflite(path)
     terms = embedded.contract
-    expected = json.loads(metadata.to_json(metadata.contract(model, strings=terms["input"].get("dtype") == "string")))
+    strings, tensors = terms["input"].get("dtype") == "string", terms["input"].get("tensors", ())
+    expected = json.loads(metadata.to_json(metadata.contract(model, strings=strings, tensors=tensors)))
     wrong = [
         f"the contract's {part} {name!r}" for part in ("input", "output") for name in _different(expected[part], terms[part])
     ]

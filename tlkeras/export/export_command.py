@@ -17,7 +17,7 @@ from tlkeras.files import write_file
 TRADEOFF = "tradeoff.png"
 
 
-def export_parts(path: Path, settings: ExportSettings) -> Iterator[Part]:
+def export_parts(path: Path, settings: ExportSettings, *, for_mediapipe: bool = False) -> Iterator[Part]:
     """Export the model of a run, verify it and yield what a person wants to know.
 
     With a budget all forms for phones are written and measured.
@@ -25,6 +25,7 @@ def export_parts(path: Path, settings: ExportSettings) -> Iterator[Part]:
     Args:
         path: The run folder.
         settings: The flags.
+        for_mediapipe: Texts: with the inputs that MediaPipe takes.
 
     Raises:
         ParityError: An export differs from the Keras model, or loses more than is allowed.
@@ -38,11 +39,11 @@ def export_parts(path: Path, settings: ExportSettings) -> Iterator[Part]:
     if max_drop is not None and max_drop < 0:
         raise ValueError(f"--max-drop is a number of points, 0 or more. Received: {settings.max_drop}")
     if limits != Limits():
-        if settings.format != "tflite":
-            raise ValueError("A budget is for tflite. Leave --format out, or --max-size and --max-latency.")
+        if settings.format != "tflite" or for_mediapipe:
+            raise ValueError("A budget is for tflite. Leave --format and --for out, or --max-size and --max-latency.")
         yield from _within(load_run(path), limits, max_drop)
         return
-    target = target_name(settings.format, settings.quantize)
+    target = target_name(settings.format, settings.quantize, for_mediapipe=for_mediapipe)
     run = load_run(path)
     artifacts, parity = export_run(run, [target], max_drop=max_drop)
     require_parity(artifacts, parity)

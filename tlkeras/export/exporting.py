@@ -16,12 +16,17 @@ FOLDER, PARITY = "exports", "parity.json"
 QUANTIZED = {"none": "tflite_float32", "float16": "tflite_float16", "dynamic": "tflite_dynamic", "int8": "tflite_int8"}
 
 
-def target_name(form: str, quantize: str) -> str:
-    """Return the target for what `--format` and `--quantize` say.
+def target_name(form: str, quantize: str, *, for_mediapipe: bool = False) -> str:
+    """Return the target for what `--format`, `--quantize` and `--for` say.
 
     Raises:
-        ValueError: The form cannot be quantized.
+        ValueError: The form cannot be quantized, or not for MediaPipe.
     """
+    if for_mediapipe:
+        allowed = {"none": "mediapipe_float32", "dynamic": "mediapipe_dynamic"}
+        if form != "tflite" or quantize not in allowed:
+            raise ValueError(f"For MediaPipe: --format tflite, --quantize {' or '.join(allowed)}. Received: {form}, {quantize}")
+        return allowed[quantize]
     if form == "tflite":
         return QUANTIZED[quantize]
     if quantize != "none":

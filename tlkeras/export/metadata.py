@@ -10,7 +10,7 @@ import json
 import mmap
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,12 +38,13 @@ class Embedded:
     files: dict[str, bytes]
 
 
-def contract(model: "TransferModel", *, strings: bool = False) -> dict[str, Any]:
+def contract(model: "TransferModel", *, strings: bool = False, tensors: Sequence[str] = ()) -> dict[str, Any]:
     """Describe what an exported model takes and gives, as plain JSON values.
 
     Args:
         model: The model.
         strings: Texts: the artefact takes strings instead of token ids.
+        tensors: Texts: the artefact takes ids, mask and segments, one example of full length at a time, under these names.
     """
     from tlkeras.tasks.table import TASKS
 
@@ -55,7 +56,7 @@ def contract(model: "TransferModel", *, strings: bool = False) -> dict[str, Any]
         "task": model.task,
         "modality": model.modality,
         "labels": list(model.classes),
-        "input": _text_input(model, strings) if model.modality == "text" else _image_input(model),
+        "input": _text_input(model, strings, tensors) if model.modality == "text" else _image_input(model),
         "output": output_terms(model.task, TASKS[model.task].output, len(model.classes)),
         "source": {"name": source.name, "pretrained": source.pretrained, "licence": source.facts.get("licence")},
     }
@@ -74,14 +75,18 @@ def _image_input(model: "TransferModel") -> dict[str, Any]:
     }
 
 
-def _text_input(model: "TransferModel", strings: bool) -> dict[str, Any]:
+def _text_input(model: "TransferModel", strings: bool, tensors: Sequence[str]) -> dict[str, Any]:
     source = model.source
+    terms = {"pad_id": source.pad_id, "sequence_length": source.input_size, "tokenizer": TOKENIZER}
+    if tensors:
+        shape = [1, source.input_size]
+        return {"name": tensors[0], "dtype": "int32", "shape": shape, **terms, "tensors": list(tensors)}
     tensor = (
         {"name": "text", "dtype": "string", "shape": [None]}
         if strings
         else {"name": "token_ids", "dtype": "int32", "shape": [None, None]}
     )
-    return {**tensor, "pad_id": source.pad_id, "sequence_length": source.input_size, "tokenizer": TOKENIZER}
+    return {**tensor, **terms}
 
 
 def associated_files(model: "TransferModel") -> dict[str, bytes]:

@@ -1,13 +1,16 @@
 """Artefacts in their own runtimes: from a file or folder to a function of one batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tlkeras.export.artifact import ArtifactError
 from tlkeras.export.metadata import Embedded, read_saved_model, read_tflite
+
+if TYPE_CHECKING:
+    from tlkeras.features.litert import LiteRTModel
 
 Run = Callable[[np.ndarray], np.ndarray]
 """One batch of an artefact's own input (uint8 pictures, int32 token ids or strings) to its output, float32, a row for each."""
@@ -52,7 +55,24 @@ def _litert(path: Path, embedded: Embedded, threads: int | None) -> Run:
         raise ArtifactError(
             f"{path} contradicts its own contract: it has no input {name!r} or no output {output!r}. Export again."
         )
+    if "tensors" in embedded.contract["input"]:
+        return _one_by_one(model, embedded.contract["input"], output)
     return lambda batch: model(**{name: batch})[output]
+
+
+def _one_by_one(model: "LiteRTModel", terms: Mapping[str, Any], output: str) -> Run:
+    """Run a model that takes ids, mask and segments of one example of full length."""
+    ids, mask, segments = terms["tensors"]
+    length, pad = terms["sequence_length"], terms["pad_id"]
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        full = np.full((len(batch), length), pad, np.int32)
+        full[:, : batch.shape[1]] = batch
+        there = (full != pad).astype(np.int32)
+        rows = ({ids: full[[i]], mask: there[[i]], segments: np.zeros((1, length), np.int32)} for i in range(len(batch)))
+        return np.concatenate([model(**row)[output] for row in rows])
+
+    return run
 
 
 def open_encoded(path: Path) -> tuple[Embedded, Run] | None:

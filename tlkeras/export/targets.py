@@ -14,6 +14,7 @@ from tlkeras.errors import unknown
 from tlkeras.export import metadata
 from tlkeras.export.artifact import Artifact
 from tlkeras.export.material import Material
+from tlkeras.export.mediapipe import write_mediapipe
 from tlkeras.export.saved_model import save_graph, write_saved_model
 from tlkeras.export.tflite import write_tflite
 from tlkeras.files import write_file
@@ -46,6 +47,8 @@ TARGETS = {
     "tflite_float32": Target("model_float32.tflite", write_tflite),
     "tflite_float16": Target("model_float16.tflite", partial(write_tflite, quantize="float16")),
     "tflite_dynamic": Target("model_dynamic.tflite", partial(write_tflite, quantize="dynamic")),
+    "mediapipe_float32": Target("model_mediapipe_float32.tflite", write_mediapipe),
+    "mediapipe_dynamic": Target("model_mediapipe_dynamic.tflite", partial(write_mediapipe, quantize="dynamic")),
     "tflite_int8": Target("model_int8.tflite", partial(write_tflite, quantize="int8"), calibrated=True),
 }
 

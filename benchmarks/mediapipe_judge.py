@@ -1,0 +1,47 @@
+"""What MediaPipe's Tasks answer with a file that tlkeras exported; runs where MediaPipe is installed, and needs no tlkeras.
+
+    python benchmarks/mediapipe_judge.py image model.tflite pictures.json > answers.json
+    python benchmarks/mediapipe_judge.py text model.tflite texts.json > answers.json
+
+The JSON file holds a list of picture files, or of texts. The answer is a list of `[label, score]`, best first, for each.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+
+def judge_images(model: str, pictures: list[str]) -> list[list[list]]:
+    """Classify picture files, each one's central square."""
+    import mediapipe as mp
+    from mediapipe.tasks.python import BaseOptions, vision
+    from mediapipe.tasks.python.components.containers.rect import RectF
+    from mediapipe.tasks.python.vision.core.image_processing_options import ImageProcessingOptions
+
+    options = vision.ImageClassifierOptions(base_options=BaseOptions(model_asset_path=model))
+    answers = []
+    with vision.ImageClassifier.create_from_options(options) as classifier:
+        for path in pictures:
+            image = mp.Image.create_from_file(path)
+            side = min(image.width, image.height)
+            across, down = side / image.width / 2, side / image.height / 2
+            square = RectF(left=0.5 - across, top=0.5 - down, right=0.5 + across, bottom=0.5 + down)
+            result = classifier.classify(image, ImageProcessingOptions(region_of_interest=square))
+            answers.append([[one.category_name, one.score] for one in result.classifications[0].categories])
+    return answers
+
+
+def judge_texts(model: str, texts: list[str]) -> list[list[list]]:
+    """Classify texts."""
+    from mediapipe.tasks.python import BaseOptions, text
+
+    options = text.TextClassifierOptions(base_options=BaseOptions(model_asset_path=model))
+    with text.TextClassifier.create_from_options(options) as classifier:
+        results = [classifier.classify(one) for one in texts]
+    return [[[one.category_name, one.score] for one in result.classifications[0].categories] for result in results]
+
+
+if __name__ == "__main__":
+    kind, model_file, inputs_file = sys.argv[1:]
+    inputs = json.loads(Path(inputs_file).read_text(encoding="utf-8"))
+    json.dump({"image": judge_images, "text": judge_texts}[kind](model_file, inputs), sys.stdout)

@@ -1,7 +1,9 @@
 import socket
 from importlib import metadata
+from pathlib import Path
 
 import huggingface_hub
+import keras
 import keras_hub
 import numpy as np
 import pytest
@@ -10,15 +12,20 @@ from safetensors.numpy import load_file
 from scipy.special import erf
 
 from tests.snippets import review_snippets
-from tlkeras.errors import WeightsError
-from tlkeras.sources import text
+from tlkeras.errors import TlkerasError, WeightsError
+from tlkeras.features.litert import convert, load_litert
+from tlkeras.sources import text_table
 from tlkeras.sources.blocks import chain
 from tlkeras.sources.encoders import cut_encoder, hidden_states
-from tlkeras.sources.packaged import MINILM_L6, weights_file
-from tlkeras.sources.text import TEXT_SOURCES, load_text_source
+from tlkeras.sources.macs import count_macs
+from tlkeras.sources.packaged import MINILM_L3, MINILM_L6, weights_file
+from tlkeras.sources.text import TEXT_SOURCES, load_text_source, text_blocks
+from tlkeras.sources.text_table import load_preset, read_preset
 from tlkeras.sources.tiny import tiny_vocabulary
 
-PRESETS = [name for name, row in TEXT_SOURCES.items() if row.facts.get("weights") == "download"]
+PRESETS = [name for name, row in TEXT_SOURCES.items() if row.handle]
+QUICK = ["bert_tiny_en_uncased", "albert_base_en_uncased", "electra_small_discriminator_uncased_en"]
+LARGEST = 200e6
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +138,7 @@ def test_a_keras_hub_backbone_in_blocks_computes_exactly_what_it_computes_whole(
 def test_tiny_bert_is_random_and_reads_a_text():
     source = load_text_source("tiny_bert", sequence_length=16, seed=4)
     assert (source.pretrained, source.input_size) == (False, 16)
-    assert source.network.count_params() == TEXT_SOURCES["tiny_bert"].facts["parameters"]
+    assert source.network.count_params() == TEXT_SOURCES["tiny_bert"].facts.parameters
     assert source.tokenizer is not None
     hidden, mask = source.network(np.array([source.tokenizer.encode("a good film").ids]))
     assert hidden.shape == (1, 5, 32)
@@ -175,22 +182,21 @@ def preset(request, tmp_path_factory):
 
 def test_a_preset_is_loaded_with_its_weights_tokenizer_and_padding(preset):
     folder, backbone, tokenizer = preset
-    encoder, ours, pad_id = TEXT_SOURCES["bert_tiny_en_uncased"].load(folder, True)
+    encoder, (ours, pad_id) = load_preset(Path(folder)), read_preset(Path(folder))
     assert pad_id == tokenizer.pad_token_id
     ids = ours.encode("ab").ids
     assert ids[1:-1] == [int(i) for i in np.asarray(tokenizer("ab"))]
     for loaded, saved in zip(encoder.weights, hidden_states(backbone).weights, strict=True):
         np.testing.assert_array_equal(loaded, saved)
-    fresh, _, _ = TEXT_SOURCES["bert_tiny_en_uncased"].load(folder, False)
-    assert not np.array_equal(fresh.weights[0], encoder.weights[0])
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_a_failed_preset_download_is_one_message_with_the_ways_out(name, monkeypatch):
+@pytest.mark.parametrize("name", ["bert_tiny_en_uncased", "f_net_base_en"])
+def test_a_failed_preset_download_is_one_message_with_the_ways_out(name, monkeypatch, tmp_path):
     def refuse(*_, **__):
         raise ConnectionError("Max retries exceeded:\n  Failed to resolve 'example.org'")
 
-    monkeypatch.setattr(keras_hub.models.Backbone, "from_preset", refuse)
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("kagglehub.model_download", refuse)
     with pytest.raises(WeightsError) as caught:
         load_text_source(name)
     message = str(caught.value)
@@ -203,14 +209,14 @@ def test_a_failed_preset_download_is_one_message_with_the_ways_out(name, monkeyp
 def without_package(monkeypatch):
     """MiniLM's package looks as if it were not installed; gives the real places of its files."""
     distribution = metadata.distribution
-    files = {name: str(weights_file(MINILM_L6, name)) for name in ("config.json", "tokenizer.json", "model.safetensors")}
+    files = {name: str(weights_file(MINILM_L6, name)) for name in ("model.safetensors", "tokenizer.json")}
 
     def missing(name):
         if name == MINILM_L6:
             raise metadata.PackageNotFoundError(name)
         return distribution(name)
 
-    monkeypatch.setattr(text.metadata, "distribution", missing)
+    monkeypatch.setattr(text_table.metadata, "distribution", missing)
     return files
 
 
@@ -237,8 +243,10 @@ def test_without_package_and_network_minilm_fails_at_once(without_package, monke
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", nothing_cached)
     monkeypatch.setattr(socket, "getaddrinfo", no_name_service)
-    monkeypatch.setattr(text.urllib.request, "getproxies", dict)
-    with pytest.raises(WeightsError, match=r"Could not fetch config.json of sentence-transformers.*Name or service not known"):
+    monkeypatch.setattr(text_table.urllib.request, "getproxies", dict)
+    with pytest.raises(
+        WeightsError, match=r"Could not fetch model.safetensors of sentence-transformers.*Name or service not known"
+    ):
         load_text_source("minilm_l6")
 
 
@@ -269,5 +277,111 @@ def test_the_parameters_in_the_table_follow_from_the_architecture(name):
     vocabulary, layers, width, inner, positions, segments = SHAPES[name]
     embeddings = (vocabulary + positions + segments) * width + 2 * width
     layer = 4 * (width + 1) * width + (width + 1) * inner + (inner + 1) * width + 4 * width
-    assert TEXT_SOURCES[name].facts["parameters"] == embeddings + layers * layer
-    assert TEXT_SOURCES[name].facts["megabytes"] == pytest.approx(4e-6 * TEXT_SOURCES[name].facts["parameters"], abs=0.06)
+    assert TEXT_SOURCES[name].facts.parameters == embeddings + layers * layer
+
+
+TINY = {"num_layers": 2, "num_heads": 2, "hidden_dim": 16, "intermediate_dim": 32, "max_sequence_length": 24}
+FAMILIES = {
+    "AlbertBackbone": {"vocabulary_size": 40, "embedding_dim": 8, "num_segments": 2},
+    "DebertaV3Backbone": {"vocabulary_size": 40, "bucket_size": 6},
+    "FNetBackbone": {"vocabulary_size": 40},
+    "ElectraBackbone": {"vocab_size": 40, "embedding_dim": 8},
+    "GPT2Backbone": {"vocabulary_size": 40},
+    "XLMRobertaBackbone": {"vocabulary_size": 40},
+}
+FAMILY_BLOCKS = {"AlbertBackbone": ["embeddings", "layer_1"]}
+IDS = np.array([[2, 5, 7, 9, 3, 1], [2, 8, 3, 1, 1, 1]], "int32")
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_every_family_in_blocks_computes_what_it_computes_whole_and_is_saved(kind, tmp_path):
+    options = {key: value for key, value in TINY.items() if (kind, key) != ("FNetBackbone", "num_heads")}
+    backbone = getattr(keras_hub.models, kind)(**options, **FAMILIES[kind])
+    for variable in backbone.weights:  # also those that begin as zeros
+        variable.assign(np.random.default_rng(0).normal(0, 0.3, variable.shape))
+    padded_to = 8 if kind == "FNetBackbone" else None
+    blocks = cut_encoder(hidden_states(backbone), pad_id=1, padded_to=padded_to)
+    network = chain(blocks, name="all")
+    ids = IDS if padded_to is None else np.pad(IDS, ((0, 0), (0, 2)), constant_values=1)
+    known = {"token_ids": ids, "padding_mask": (ids != 1).astype("int32"), "segment_ids": np.zeros_like(ids)}
+    whole = backbone({tensor.name: known[tensor.name] for tensor in backbone.inputs})
+    whole = whole["sequence_output"] if isinstance(whole, dict) else whole
+    hidden, mask = network(IDS)
+    # DeBERTa's relative positions are normalised for each text here, for all at once there: another order of summing up.
+    np.testing.assert_allclose(hidden, whole, rtol=0, atol=1e-6 if kind == "DebertaV3Backbone" else 0)
+    np.testing.assert_array_equal(mask, ids != 1)
+    assert [block.name for block in blocks] == FAMILY_BLOCKS.get(kind, ["embeddings", "layer_1", "layer_2"])
+    owned = [id(weight) for block in blocks for weight in block.network.weights]
+    assert len(owned) == len(set(owned)) == len(network.weights)
+    for cut in range(1, len(blocks)):
+        lower, upper = chain(blocks[:cut], name="lower"), chain(blocks[cut:], name="upper")
+        np.testing.assert_array_equal(upper(lower(IDS))[0], hidden)
+    network.save(tmp_path / "network.keras")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "network.keras")(IDS)[0], hidden)
+    for block in blocks:
+        block.network.trainable = False
+        frozen = {id(weight) for weight in block.network.weights}
+        left = {id(weight) for weight in network.trainable_weights}
+        assert left == {id(weight) for weight in network.weights if weight.trainable} - frozen
+        block.network.trainable = True
+
+
+def test_padding_changes_nothing_in_fnet_because_all_texts_are_padded_alike():
+    source_blocks = cut_encoder(
+        hidden_states(keras_hub.models.FNetBackbone(40, 1, 16, 32, max_sequence_length=8)), pad_id=3, padded_to=8
+    )
+    network = chain(source_blocks, name="all")
+    short, long = network(np.array([[5, 6, 7]], "int32")), network(np.array([[5, 6, 7, 3, 3]], "int32"))
+    np.testing.assert_array_equal(short[0], long[0])
+    assert network.outputs[0].shape == (None, 8, 16)
+
+
+def test_gpt2_sees_what_comes_before_and_not_what_follows():
+    blocks = cut_encoder(hidden_states(keras_hub.models.GPT2Backbone(40, **TINY)), pad_id=0)
+    network = chain(blocks, name="all")
+    one, other = network(np.array([[5, 6, 7, 8]], "int32"))[0], network(np.array([[5, 6, 7, 9]], "int32"))[0]
+    np.testing.assert_allclose(one[:, :3], other[:, :3], atol=1e-6)
+    assert np.abs(one[:, 3] - other[:, 3]).max() > 0.01
+
+
+def test_minilm_l3_computes_what_onnxruntime_computes(minilm):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    source = load_text_source("minilm_l3")
+    ids = [minilm.tokenizer.encode(text).ids for text in review_snippets()[::1000]]
+    ids = np.array([row + [0] * (max(map(len, ids)) - len(row)) for row in ids], "int32")
+    session = onnxruntime.InferenceSession(str(weights_file(MINILM_L3)), providers=["CPUExecutionProvider"])
+    inputs = {"input_ids": ids.astype("int64"), "attention_mask": (ids > 0).astype("int64")}
+    reference = next(output for output in session.run(None, inputs) if output.ndim == 3)
+    ours = mean_pooled(*source.network(ids))
+    expected = mean_pooled(reference, ids > 0)
+    assert np.min(np.sum(ours * expected, axis=1)) >= 0.9999
+    assert np.median(expected @ expected.T) < 0.5
+    assert [block.name for block in source.blocks] == ["embeddings", "layer_1", "layer_2", "layer_3"]
+
+
+def rows(quick):
+    small = [name for name in TEXT_SOURCES if TEXT_SOURCES[name].facts.parameters < LARGEST]
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in small]
+
+
+@pytest.mark.parametrize("name", rows([*QUICK, "tiny_bert", "minilm_l3"]))
+def test_the_cost_and_the_parameters_in_the_table_are_those_of_the_network(name):
+    network = chain(text_blocks(name), name="all")
+    assert network.count_params() == TEXT_SOURCES[name].facts.parameters
+    assert count_macs(network, 128) / 1e6 == pytest.approx(TEXT_SOURCES[name].facts.macs, rel=0.001, abs=0.06)
+    keras.backend.clear_session()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_a_family_exports_with_built_in_operations_or_its_rows_say_which_lack(kind):
+    options = {key: value for key, value in TINY.items() if (kind, key) != ("FNetBackbone", "num_heads")}
+    backbone = getattr(keras_hub.models, kind)(**options, **FAMILIES[kind])
+    network = chain(cut_encoder(hidden_states(backbone), pad_id=1, padded_to=8 if kind == "FNetBackbone" else None), name="n")
+    (lacking,) = {row.facts.litert for row in TEXT_SOURCES.values() if kind in row.facts.constructor}
+    if lacking:
+        with pytest.raises(TlkerasError, match=f"LiteRT has no operation for {lacking}"):
+            convert(network)
+    else:
+        found = load_litert(convert(network))(token_ids=IDS)["output_0"]
+        np.testing.assert_allclose(found, network(IDS)[0], atol=1e-4)

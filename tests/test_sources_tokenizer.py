@@ -1,3 +1,4 @@
+import io
 import json
 import sys
 
@@ -8,9 +9,10 @@ import tensorflow as tf
 import tokenizers
 
 from tests.snippets import review_snippets
-from tlkeras.errors import TlkerasError
+from tlkeras.errors import TlkerasError, WeightsError
 from tlkeras.sources.model import SourceModel
 from tlkeras.sources.packaged import MINILM_L6, weights_file
+from tlkeras.sources.sentencepiece import read_model, unigram_tokenizer
 from tlkeras.sources.tiny import tiny_vocabulary
 from tlkeras.sources.tokenizer import (
     byte_pair_tokenizer,
@@ -167,3 +169,79 @@ def test_the_tiny_vocabulary_holds_each_piece_once_and_spells_any_ascii_word():
     encoded = word_piece_tokenizer(vocabulary, lowercase=True).encode("Zqxj's 42 (flop) {~}!")
     assert "[UNK]" not in encoded.tokens
     assert json.dumps(encoded.tokens[1:4]) == '["z", "##q", "##x"]'
+
+
+TEXTS = [
+    "the quick brown fox jumps over the lazy dog",
+    "a  text with   many spaces ",
+    "Letters, digits 123 and signs: $%& - don't!",
+    "Café naïve ﬁne ½ １２ \u200bzero",
+    "unknown letters: \u4e2d\u6587 \U0001f600",
+    "special tokens [CLS] and <s> spelt out </s>",
+    "",
+]
+
+
+@pytest.fixture(scope="module")
+def sentence_piece():
+    """A unigram model trained on the texts, with BERT's special pieces, as ALBERT has them."""
+    import sentencepiece
+
+    stream = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXTS * 20),
+        model_writer=stream,
+        vocab_size=80,
+        model_type="unigram",
+        pad_id=0,
+        unk_id=1,
+        bos_id=2,
+        eos_id=3,
+        pad_piece="<pad>",
+        unk_piece="<unk>",
+        bos_piece="[CLS]",
+        eos_piece="[SEP]",
+        user_defined_symbols="[MASK]",
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    return stream.getvalue(), sentencepiece.SentencePieceProcessor(model_proto=stream.getvalue())
+
+
+def test_a_sentence_piece_model_gives_the_ids_of_the_library(sentence_piece):
+    proto, library = sentence_piece
+    ours = unigram_tokenizer(read_model(proto), start="[CLS]", end="[SEP]")
+    for text in TEXTS:
+        assert ours.encode(text).ids == [2, *library.encode(text), 3], text
+
+
+def test_xlm_robertas_ids_are_those_of_keras_hub(sentence_piece):
+    hub = keras_hub.models.XLMRobertaTokenizer(proto=sentence_piece[0])
+    ours, pad_id = tokenizer_from_keras_hub(hub)
+    assert pad_id == 1
+    for text in TEXTS:
+        if "<s>" not in text:  # KerasHub takes special tokens that are spelt out for special tokens
+            assert ours.encode(text).ids == [0, *np.asarray(hub(text)).tolist(), 2], text
+
+
+def test_albert_lowers_letters_and_strips_accents_first(sentence_piece):
+    hub = keras_hub.models.AlbertTokenizer(proto=sentence_piece[0])
+    ours, pad_id = tokenizer_from_keras_hub(hub)
+    assert pad_id == 0
+    assert ours.encode("THE Fóx ``jumps''").ids == ours.encode('the fox "jumps"').ids
+    assert ours.encode("the fox").ids == [2, *np.asarray(hub("the fox")).tolist(), 3]
+
+
+def test_a_damaged_sentence_piece_model_is_refused(sentence_piece):
+    proto = sentence_piece[0]
+    for data in (b"", proto[: len(proto) // 3], b"\xff" * 50, b"\x0a\xff\xff\xff\xff\x0f"):
+        with pytest.raises(WeightsError):
+            read_model(data)
+
+
+def test_gpt2s_texts_end_with_its_own_last_token():
+    pieces = {piece: index for index, piece in enumerate(["\u0100", "a", "b", "ab", "\u0120", "<|endoftext|>"])}
+    ours, pad_id = tokenizer_from_keras_hub(keras_hub.models.GPT2Tokenizer(pieces, ["a b"]))
+    assert pad_id == 0
+    assert ours.encode("ab ab").ids == [3, 4, 3, 5]
+    assert ours.encode("").ids == [5]

@@ -1,14 +1,14 @@
-"""Text encoders: KerasHub's backbones as chains of blocks, and MiniLM's weights in one of them."""
+"""Text encoders: KerasHub's backbones as chains of blocks, and the weights of BERT in one of them."""
 
-import json
 import re
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from tlkeras.sources.cutting import segments_by_name, segments_by_structure
 from tlkeras.sources.graph import replay, trace
 from tlkeras.sources.model import Block
-from tlkeras.sources.packaged import read_safetensors
 
 if TYPE_CHECKING:
     import keras
@@ -100,38 +100,46 @@ def hidden_states(backbone: "keras.Model") -> "keras.Model":
     return keras.Model(backbone.inputs, sequences[0])
 
 
-def build_minilm(config_file: Path, weights: Path | None) -> "keras.Model":
-    """Return a BERT backbone as `config.json` describes it, with the weights of a Hugging Face `model.safetensors`.
+def build_minilm(layers: int) -> "keras.Model":
+    """Return MiniLM's encoder with random weights: BERT with 384 channels (Wang et al. 2020).
 
-    The arrays are mapped here because KerasHub before 0.32 cannot read the file of a bare `BertModel`. KerasHub's BERT uses
-    the approximate GELU, MiniLM was trained with the exact one: sentence embeddings agree to a cosine of 0.99999.
-
-    Args:
-        config_file: The file.
-        weights: The file; None leaves the weights random.
+    KerasHub's BERT uses the approximate GELU, MiniLM was trained with the exact one: sentence embeddings agree to a cosine of
+    0.99999.
     """
     import keras_hub
 
-    config = json.loads(config_file.read_text(encoding="utf-8"))
     backbone = keras_hub.models.BertBackbone(
-        vocabulary_size=config["vocab_size"],
-        num_layers=config["num_hidden_layers"],
-        num_heads=config["num_attention_heads"],
-        hidden_dim=config["hidden_size"],
-        intermediate_dim=config["intermediate_size"],
-        dropout=config["hidden_dropout_prob"],
-        max_sequence_length=config["max_position_embeddings"],
-        num_segments=config["type_vocab_size"],
+        vocabulary_size=30_522,
+        num_layers=layers,
+        num_heads=12,
+        hidden_dim=384,
+        intermediate_dim=1_536,
+        dropout=0.1,
+        max_sequence_length=512,
+        num_segments=2,
     )
-    encoder = hidden_states(backbone)
-    if weights is not None:
-        arrays = read_safetensors(weights)
-        for variable in encoder.weights:
-            array = arrays[_hugging_face_name(variable.path)]
-            kernel = variable.path.endswith("/kernel")
+    return hidden_states(backbone)
+
+
+def set_bert_weights(encoder: "keras.Model", arrays: Mapping[str, np.ndarray], *, prefix: str = "") -> None:
+    """Copy a `BertModel` into KerasHub's encoder.
+
+    The arrays are mapped here because KerasHub before 0.32 cannot read the file of a bare `BertModel`.
+
+    Args:
+        encoder: A BERT of the same sizes.
+        arrays: The weights by PyTorch's names; a dense layer's may be called `.kernel` and be `(in, out)` already.
+        prefix: What the names begin with.
+    """
+    for variable in encoder.weights:
+        name = f"{prefix}{_hugging_face_name(variable.path)}"
+        if variable.path.endswith("/kernel"):
             # PyTorch keeps (out, in), Keras (in, out), with the heads of an attention as an axis of their own.
-            variable.assign((array.T if kernel else array).reshape(variable.shape))
-    return encoder
+            transposed = f"{name.removesuffix('.weight')}.kernel"
+            array = arrays[transposed] if transposed in arrays else arrays[name].T
+        else:
+            array = arrays[name]
+        variable.assign(array.reshape(variable.shape))
 
 
 _HUGGING_FACE = {

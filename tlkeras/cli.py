@@ -18,7 +18,6 @@ from tlkeras.console import (
     progress,
     show_messages,
     show_parts,
-    source_row,
     start_tensorflow,
     stoppable,
 )
@@ -27,6 +26,7 @@ from tlkeras.export.export_settings import ExportSettings
 from tlkeras.recipes import as_flags, copy_recipe, find_recipe, load_recipe, purpose, recipe_files
 from tlkeras.report.check_settings import CheckSettings
 from tlkeras.report.rank_settings import RankSettings
+from tlkeras.report.sources_settings import SourcesSettings
 
 DEMO = {"data": "sample", "source": "efficientnet_lite0", "image_size": 97}
 """What `tlkeras demo` sets: the embedded pictures, weights from a package, a size that two cores do in a minute."""
@@ -181,12 +181,18 @@ def serve(artifact: _Artifact, /, *, host: str = "127.0.0.1", port: int = 8000) 
     run_server(artifact, host=host, port=port)
 
 
-def sources() -> None:
-    """List the source models to start from."""
-    from tlkeras.sources.catalog import list_sources
+def sources(name: _Source = "", /, *, settings: Annotated[SourcesSettings, tyro.conf.arg(name="")]) -> None:
+    """List the source models to start from, or show one with its blocks.
 
-    print_table(("source", "parameters", "input", "weights", "ImageNet", "licence"), list(map(source_row, list_sources())))
-    print("\nBlocks of one, which --trainable can name: tlkeras blocks SOURCE")
+    Args:
+        name: Source model to show; all are listed if not given.
+        settings: Which to list.
+    """
+    from tlkeras.report.sources_command import list_parts, show_one
+
+    show_parts(show_one(name) if name else list_parts(settings))
+    if name:
+        blocks(name)
 
 
 def blocks(source: _Source, /, *, image_size: int | None = None) -> None:
@@ -196,18 +202,12 @@ def blocks(source: _Source, /, *, image_size: int | None = None) -> None:
         source: Name that `tlkeras sources` shows.
         image_size: Side of the square picture in pixels; the source's own size if not given.
     """
-    from tlkeras.sources.catalog import list_sources
+    from tlkeras.sources.catalog import find_source, source_blocks
 
-    modalities = {row.name: row.modality for row in list_sources()}
-    if source not in modalities:
-        raise unknown("source model", source, modalities, "tlkeras sources")
+    find_source(source)
     start_tensorflow()
-    # Random weights have the same blocks, and nothing needs to be downloaded for them.
-    if modalities[source] == "image":
-        loaded = tlkeras.load_image_source(source, image_size=image_size, pretrained=False)
-    else:
-        loaded = tlkeras.load_text_source(source, pretrained=False)
-    print_table(("block", "layers", "parameters", "output shape"), [block_row(block) for block in loaded.blocks])
+    found = source_blocks(source, image_size=image_size)
+    print_table(("block", "layers", "parameters", "output shape"), [block_row(block) for block in found])
     print("\nFrom the input up; the new head comes on top. --trainable top:2 names the two topmost.")
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 from tlkeras.errors import TlkerasError
 
 if TYPE_CHECKING:
-    from tlkeras.sources.catalog import SourceRow
     from tlkeras.sources.model import Block
 
 _log = logging.getLogger("tlkeras")
@@ -74,13 +73,6 @@ def progress() -> Iterator[Callable[[str, int, int], None] | None]:
             bars.update(steps[step], completed=done, total=total)
 
         yield show
-
-
-def source_row(row: "SourceRow") -> tuple[str, ...]:
-    """Return a source model as the cells of a table."""
-    parameters = f"{row.parameters / 1e6:.1f} M" if row.parameters >= 100_000 else f"{row.parameters:,}"
-    size = f"{row.input_size} {'tokens' if row.modality == 'text' else 'pixels'}"
-    return row.name, parameters, size, row.weights, (row.accuracy or "").split(" on ImageNet", 1)[0], row.licence
 
 
 def block_row(block: "Block") -> tuple[str, ...]:

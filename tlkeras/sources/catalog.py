@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tlkeras.errors import unknown
 from tlkeras.sources.download import Download
@@ -10,6 +10,9 @@ from tlkeras.sources.facts import Facts
 from tlkeras.sources.hub_presets import WEIGHTS, cached_preset
 from tlkeras.sources.image_table import IMAGE_SOURCES
 from tlkeras.sources.text_table import DEFAULT_SEQUENCE, TEXT_SOURCES
+
+if TYPE_CHECKING:
+    from tlkeras.sources.model import Block
 
 MODALITIES = ("image", "text")
 
@@ -104,3 +107,26 @@ def _where(package: str | None, download: Download | str | None) -> str:
         return "random"
     here = download.path if isinstance(download, Download) else cached_preset(download) / WEIGHTS
     return "installed" if here.exists() else "download"
+
+
+def find_source(name: str) -> SourceRow:
+    """Return the row of a source model.
+
+    Raises:
+        ValueError: There is none of this name.
+    """
+    rows = {row.name: row for row in list_sources()}
+    if name not in rows:
+        raise unknown("source model", name, rows, see="tlkeras sources")
+    return rows[name]
+
+
+def source_blocks(name: str, *, image_size: int | None = None) -> "tuple[Block, ...]":
+    """Return the blocks of a source model; random weights have the same, and nothing needs to be fetched for them."""
+    if name in TEXT_SOURCES:
+        from tlkeras.sources.text import text_blocks
+
+        return text_blocks(name)
+    from tlkeras.sources.image import load_image_source
+
+    return load_image_source(name, image_size=image_size, pretrained=False).blocks

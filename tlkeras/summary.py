@@ -69,6 +69,8 @@ def _measure_row(name: str, measure: "Measure") -> tuple[str, str, str, str]:
 def _agreement(result: "Parity | None") -> str:
     if result is None:
         return "not verified"
+    if not result.n:
+        return "not compared: runs on Apple's systems"
     if result.mean_difference is None:
         return "could not be compared  FAILED"
     if result.label_agreement is None:

@@ -46,6 +46,7 @@ _DYNAMIC = Bounds(largest=1.0, mean=0.06, share=1.0, changed=0.02, tie=0.1, drop
 BOUNDS = {
     "saved_model": _EXACT,
     "tflite_float32": _EXACT,
+    "onnx": _EXACT,
     # Weights of 11 bits. A confident network multiplies their rounding: on EfficientNet-Lite0, fine-tuned, 1,000 pictures moved
     # by 0.0007 in the mean and by 0.027 at most, and two labels changed, both at margins below 0.01.
     "tflite_float16": Bounds(largest=0.1, mean=0.003, share=0.5, changed=0.005, tie=0.02, drop=0.002),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkeras.export import metadata
+from tlkeras.export.runtimes import read_carried
 
 if TYPE_CHECKING:
     from tlkeras.tasks.model import TransferModel
@@ -20,7 +21,7 @@ def problem_with_carried(path: Path, model: "TransferModel") -> str:
         path: The artefact.
         model: The model that it was exported from.
     """
-    embedded = metadata.read_saved_model(path) if path.is_dir() else metadata.read_tflite(path)
+    embedded = read_carried(path)
     terms = embedded.contract
     strings, tensors = terms["input"].get("dtype") == "string", terms["input"].get("tensors", ())
     expected = json.loads(metadata.to_json(metadata.contract(model, strings=strings, tensors=tensors)))

@@ -8,7 +8,7 @@ from typing import Literal
 class ExportSettings:
     """Everything that can be set; each field is a flag of `tlkeras export`."""
 
-    format: Literal["tflite", "saved_model"] = "tflite"
+    format: Literal["tflite", "saved_model", "onnx", "coreml"] = "tflite"
     """Form of the export."""
     quantize: Literal["none", "float16", "dynamic", "int8"] = "none"
     """For tflite: bits of the weights; `dynamic` has int8 weights, `int8` computes in int8 as well."""

@@ -148,11 +148,11 @@ def read_tflite(path: Path) -> Embedded:
             f"{path} carries no labels and no contract ({error}): it was cut short on the way, "
             "or was not exported by tlkeras. Take a fresh copy, or export it again with tlkeras."
         ) from None
-    embedded = _embedded(path, files)
+    embedded = read_embedded(path, files)
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         digest = hashlib.sha256(memoryview(content)[:length]).hexdigest()
     if digest != embedded.contract.get("model", {}).get("sha256"):
-        raise _changed(path, "the model")
+        raise changed(path, "the model")
     return embedded
 
 
@@ -172,7 +172,7 @@ def read_saved_model(folder: Path) -> Embedded:
             f"{folder} is not a model that tlkeras exported: it has no {EXTRA}/{CONTRACT}. "
             "A SavedModel is a program, so a foreign one is not loaded."
         )
-    embedded = _embedded(folder, {file.name: file.read_bytes() for file in (folder / EXTRA).iterdir()})
+    embedded = read_embedded(folder, {file.name: file.read_bytes() for file in (folder / EXTRA).iterdir()})
     expected = embedded.contract.get("model", {}).get("sha256", {})
     found = {
         file.relative_to(folder).as_posix(): sha256(file)
@@ -181,7 +181,7 @@ def read_saved_model(folder: Path) -> Embedded:
     }
     if found != expected:
         different = {name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)}
-        raise _changed(folder, ", ".join(sorted(different)))
+        raise changed(folder, ", ".join(sorted(different)))
     return embedded
 
 
@@ -191,7 +191,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _embedded(path: Path, files: dict[str, bytes]) -> Embedded:
+def read_embedded(path: Path, files: dict[str, bytes]) -> Embedded:
+    """Read the contract among the files that an artefact carries.
+
+    Raises:
+        ArtifactError: There is none, or one of a newer version.
+    """
     try:
         terms = json.loads(files.pop(CONTRACT))
         known = terms["format"] == "tlkeras"
@@ -207,7 +212,8 @@ def _embedded(path: Path, files: dict[str, bytes]) -> Embedded:
     return Embedded(terms, files)
 
 
-def _changed(path: Path, what: str) -> ArtifactError:
+def changed(path: Path, what: str) -> ArtifactError:
+    """Return the error for an artefact whose model is not the one that was exported."""
     return ArtifactError(
         f"{path} is damaged: {what} is not what was exported (sha256 differs). Take a fresh copy, or export again."
     )

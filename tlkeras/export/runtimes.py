@@ -21,16 +21,23 @@ def open_artifact(path: Path, *, threads: int | None = None) -> tuple[Embedded, 
 
     Args:
         path: What `export_model` wrote.
-        threads: Threads that compute, for `.tflite`; all cores if not given.
+        threads: Threads that compute, for `.tflite` and `.onnx`; all cores if not given.
 
     Raises:
         ArtifactError: It is damaged, foreign, or not a model at all.
     """
     if not path.exists():
         raise ArtifactError(f"There is no such artefact. Received: {path}. Give a .tflite file or a saved_model folder.")
+    if path.suffix == ".mlpackage":
+        raise ArtifactError(f"{path} is a Core ML package, which runs on Apple's systems only. Give another artefact.")
     if path.is_dir():
         embedded = read_saved_model(path)
         return embedded, _saved_model(path, embedded)
+    if path.suffix == ".onnx":
+        from tlkeras.export.onnx_file import load_onnx, run_onnx
+
+        embedded, session = load_onnx(path, threads=threads)
+        return embedded, lambda batch: run_onnx(session, embedded.contract, batch)
     embedded = _read_file(path)
     return embedded, _litert(path, embedded, threads)
 
@@ -73,6 +80,17 @@ def _one_by_one(model: "LiteRTModel", terms: Mapping[str, Any], output: str) -> 
         return np.concatenate([model(**row)[output] for row in rows])
 
     return run
+
+
+def read_carried(path: Path) -> Embedded:
+    """Read and check what an artefact carries, whatever its form.
+
+    Raises:
+        ArtifactError: It is damaged or foreign.
+    """
+    if path.suffix == ".onnx":
+        return open_artifact(path, threads=1)[0]
+    return read_saved_model(path) if path.is_dir() else read_tflite(path)
 
 
 def open_encoded(path: Path) -> tuple[Embedded, Run] | None:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from tlkeras.errors import unknown
 from tlkeras.export import metadata
 from tlkeras.export.artifact import Artifact
+from tlkeras.export.coreml import write_coreml
 from tlkeras.export.material import Material
 from tlkeras.export.mediapipe import write_mediapipe
+from tlkeras.export.onnx_file import write_onnx
 from tlkeras.export.saved_model import save_graph, write_saved_model
 from tlkeras.export.tflite import write_tflite
 from tlkeras.files import write_file
@@ -49,6 +51,8 @@ TARGETS = {
     "tflite_dynamic": Target("model_dynamic.tflite", partial(write_tflite, quantize="dynamic")),
     "mediapipe_float32": Target("model_mediapipe_float32.tflite", write_mediapipe),
     "mediapipe_dynamic": Target("model_mediapipe_dynamic.tflite", partial(write_mediapipe, quantize="dynamic")),
+    "onnx": Target("model.onnx", write_onnx),
+    "coreml": Target("model.mlpackage", write_coreml),
     "tflite_int8": Target("model_int8.tflite", partial(write_tflite, quantize="int8"), calibrated=True),
 }
 

@@ -3,13 +3,15 @@
 One network of each family by default; `make test-all` adds the others, the numbers of the table and the conversions.
 """
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 
 from tlkeras.errors import TlkerasError
 from tlkeras.features.litert import convert, load_litert
-from tlkeras.sources.blocks import batch_normalizations, chain
+from tlkeras.sources.blocks import batch_normalizations, chain, with_random_weights
 from tlkeras.sources.image import load_image_source
 from tlkeras.sources.image_table import IMAGE_SOURCES
 from tlkeras.sources.macs import count_macs
@@ -154,13 +156,26 @@ def test_the_parameters_in_the_table_are_those_of_the_network(source):
 
 
 @pytest.mark.parametrize("name", ["convnext_tiny", "hgnetv2_b4_ssld_stage2_ft_in1k", "dinov2_small", "mit_b0_ade20k_512"])
-def test_a_family_with_layers_of_its_own_survives_being_saved(name, tmp_path):
+def test_a_family_with_layers_of_its_own_survives_being_saved_and_drawn_anew(name, tmp_path):
     size = SIZES[name]
     source = load_image_source(name, image_size=size, pretrained=False)
     block = source.blocks[1].network
     block.save(tmp_path / "block.keras")
+    fresh = with_random_weights(replace(source, blocks=source.blocks[1:2], network=block), seed=1).network
+    assert [weight.shape for weight in fresh.weights] == [weight.shape for weight in block.weights]
+    assert not np.array_equal(fresh.weights[0], block.weights[0]) or fresh.weights[0].numpy().std() == 0
     values = np.random.default_rng(0).normal(size=(1, *block.input_shape[1:])).astype("float32")
     np.testing.assert_array_equal(keras.models.load_model(tmp_path / "block.keras")(values), block(values))
+
+
+@pytest.mark.slow
+def test_the_whole_network_can_be_drawn_anew(source, pixels):
+    copy = with_random_weights(source, seed=1)
+    assert [weight.shape for weight in copy.network.weights] == [weight.shape for weight in source.network.weights]
+    assert {id(weight) for weight in copy.network.weights}.isdisjoint(id(weight) for weight in source.network.weights)
+    values = np.asarray(copy.network(pixels))
+    assert np.isfinite(values).all()
+    assert not np.array_equal(values, source.network(pixels))
 
 
 @pytest.mark.slow

@@ -64,6 +64,7 @@ def test_gpt2_from_a_hugging_face_folder_ends_a_text_with_its_last_token(tmp_pat
     (tmp_path / "merges.txt").write_text("#version: 0.2\na b\n")
     opened = open_text(tmp_path)
     assert opened.pad_id == 0
+    assert opened.tokenizer is not None
     assert opened.tokenizer.encode("abc").ids == [4, 3, 5]
     assert opened.tokenizer.encode("").ids == [5]
     # Causal: what precedes is seen, what follows is not; padding does not matter.
@@ -111,6 +112,7 @@ def test_a_hugging_face_folder_runs_through_a_recipe_and_its_run_is_a_source_aga
     assert [block.name for block in again.blocks] == ["embeddings", "layer_1", "layer_2"]
     assert (again.input_size, again.pad_id, again.name) == (16, 0, "run")
     trained = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
+    assert again.tokenizer is not None
     ids = np.array([again.tokenizer.encode("a good film").ids], "int32")
     expected = trained.get_layer("layer_2")(trained.get_layer("layer_1")(trained.get_layer("embeddings")(ids)))[0]
     np.testing.assert_array_equal(again.network(ids)[0], expected)
@@ -163,6 +165,7 @@ def test_a_keras_file_is_taken_without_its_classifier(tmp_path, without_trial, c
         source = load_image_source(str(tmp_path / "mine.keras"))
     assert "'classes' (5 outputs) is left out" in caplog.text
     values = pixels(16)
+    assert source.head is not None
     kernel, bias = source.head
     scores = np.asarray(source.network(values)) @ kernel + bias
     exponents = np.exp(scores - scores.max(1, keepdims=True))

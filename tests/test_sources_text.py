@@ -17,6 +17,7 @@ from tlkeras.features.litert import convert, load_litert
 from tlkeras.sources import text_table
 from tlkeras.sources.blocks import chain
 from tlkeras.sources.encoders import cut_encoder, hidden_states
+from tlkeras.sources.local import open_text
 from tlkeras.sources.macs import count_macs
 from tlkeras.sources.packaged import MINILM_L3, MINILM_L6, weights_file
 from tlkeras.sources.text import TEXT_SOURCES, load_text_source, text_blocks
@@ -190,6 +191,17 @@ def test_a_preset_is_loaded_with_its_weights_tokenizer_and_padding(preset):
         np.testing.assert_array_equal(loaded, saved)
 
 
+def test_a_presets_folder_is_opened_as_a_users_own(preset):
+    folder, backbone, tokenizer = preset
+    opened = open_text(Path(folder))
+    assert (opened.size, opened.pad_id) == (32, tokenizer.pad_token_id)
+    ids = np.array([[2, 3, 4, opened.pad_id]], "int32")
+    values = {"token_ids": ids, "padding_mask": (ids != opened.pad_id).astype("int32"), "segment_ids": 0 * ids}
+    whole = backbone({tensor.name: values[tensor.name] for tensor in backbone.inputs})
+    whole = whole["sequence_output"] if isinstance(whole, dict) else whole
+    np.testing.assert_array_equal(chain(opened.blocks, name="all")(ids)[0], whole)
+
+
 @pytest.mark.parametrize("name", ["bert_tiny_en_uncased", "f_net_base_en"])
 def test_a_failed_preset_download_is_one_message_with_the_ways_out(name, monkeypatch, tmp_path):
     def refuse(*_, **__):
@@ -347,8 +359,8 @@ def test_gpt2_sees_what_comes_before_and_not_what_follows():
 def test_minilm_l3_computes_what_onnxruntime_computes(minilm):
     onnxruntime = pytest.importorskip("onnxruntime")
     source = load_text_source("minilm_l3")
-    ids = [minilm.tokenizer.encode(text).ids for text in review_snippets()[::1000]]
-    ids = np.array([row + [0] * (max(map(len, ids)) - len(row)) for row in ids], "int32")
+    texts = [minilm.tokenizer.encode(text).ids for text in review_snippets()[::1000]]
+    ids = np.array([row + [0] * (max(map(len, texts)) - len(row)) for row in texts], "int32")
     session = onnxruntime.InferenceSession(str(weights_file(MINILM_L3)), providers=["CPUExecutionProvider"])
     inputs = {"input_ids": ids.astype("int64"), "attention_mask": (ids > 0).astype("int64")}
     reference = next(output for output in session.run(None, inputs) if output.ndim == 3)

@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,7 @@ class Opened:
     blocks: tuple[Block, ...]
     size: int
     head: Any = None
-    facts: Mapping[str, Any] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
     tokenizer: "tokenizers.Tokenizer | None" = None
     pad_id: int = 0
 
@@ -99,7 +99,7 @@ def load_local(path: Path, modality: str, *, resize: str = "crop", **options: An
         tokenizer=opened.tokenizer,
         pad_id=opened.pad_id,
         head=opened.head,
-        facts={**known, "parameters": parameters, "megabytes": round(parameters * 4e-6, 2), **(opened.facts or {})},
+        facts={**known, "parameters": parameters, "megabytes": round(parameters * 4e-6, 2), **opened.facts},
         resize=resize,
     )
 
@@ -125,7 +125,7 @@ def open_image(path: Path, *, size: int | None = None, feature_map: bool = False
         opened = local_images.open_keras(path, size)
     else:
         raise _unreadable(path)
-    return replace(opened, facts={**(opened.facts or {}), "sha256": _digest(path)})
+    return replace(opened, facts={**opened.facts, "sha256": _digest(path)})
 
 
 def open_text(path: Path) -> Opened:
@@ -142,7 +142,7 @@ def open_text(path: Path) -> Opened:
         opened = local_texts.open_folder(path)
     else:
         raise _unreadable(path)
-    return replace(opened, facts={**(opened.facts or {}), "sha256": _digest(path)})
+    return replace(opened, facts={**opened.facts, "sha256": _digest(path)})
 
 
 def _unreadable(path: Path) -> WeightsError:

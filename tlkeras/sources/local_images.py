@@ -205,7 +205,7 @@ def _open_preset(folder: Path, config: Mapping[str, Any], size: int | None, feat
     from tlkeras.sources.hub_families import HUB_FAMILIES
 
     kind = str(config["registered_name"]).split(">")[-1]
-    families = {family.backbone: family for family in reversed(HUB_FAMILIES.values())}
+    families = {family.backbone: family for family in reversed(list(HUB_FAMILIES.values()))}
     if kind not in families:
         raise WeightsError(f"{folder} holds KerasHub's {kind!r}. Image sources: {', '.join(families)}.")
     check_config(config.get("config"), folder / "config.json")

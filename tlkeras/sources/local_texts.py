@@ -1,14 +1,19 @@
 """Text encoders in folders, with their tokenizers."""
 
 from pathlib import Path
+from typing import Any
 
 from tlkeras.errors import WeightsError
 from tlkeras.sources.encoders import cut_encoder
+from tlkeras.sources.gate import check_config, check_hdf5
+from tlkeras.sources.hub_presets import WEIGHTS
+from tlkeras.sources.hub_texts import TEXT_FAMILIES
 from tlkeras.sources.huggingface import load_encoder
 from tlkeras.sources.local import Opened
 from tlkeras.sources.local_images import blocks_of_run, load_keras
 from tlkeras.sources.tensor_files import open_folder as open_tensors
-from tlkeras.sources.tensor_files import read_json
+from tlkeras.sources.tensor_files import plain_file, read_json
+from tlkeras.sources.text_table import load_preset, read_preset
 from tlkeras.sources.tokenizer import tokenizer_from_file, tokenizer_from_folder
 
 _CARRIED = Path("exports") / "saved_model" / "assets.extra"
@@ -29,8 +34,10 @@ def open_run(folder: Path) -> Opened:
 
 
 def open_folder(folder: Path) -> Opened:
-    """Open an encoder in Hugging Face's format."""
+    """Open an encoder in Hugging Face's or KerasHub's format."""
     config = read_json(folder / "config.json")
+    if "registered_name" in config:
+        return _open_preset(folder, config)
     tensors = open_tensors(folder)
     encoder, longest = load_encoder(folder, config, tensors)
     tokenizer, pad_id = tokenizer_from_folder(folder, config)
@@ -42,3 +49,23 @@ def open_folder(folder: Path) -> Opened:
         )
     facts = {"constructor": f"Hugging Face's {config['model_type']}"}
     return Opened(cut_encoder(encoder, pad_id=pad_id), longest, tokenizer=tokenizer, pad_id=pad_id, facts=facts)
+
+
+def _open_preset(folder: Path, config: dict[str, Any]) -> Opened:
+    kind = str(config["registered_name"]).split(">")[-1]
+    families = {family.backbone: family for family in TEXT_FAMILIES.values()}
+    said = read_json(plain_file(folder, "tokenizer.json"))
+    tokenizer_kind = str(said.get("registered_name")).split(">")[-1]
+    if kind not in families or tokenizer_kind != kind.replace("Backbone", "Tokenizer"):
+        raise WeightsError(f"{folder} holds KerasHub's {kind!r} and {tokenizer_kind!r}. Text sources: {', '.join(families)}.")
+    check_config(config.get("config"), folder / "config.json")
+    check_config(said.get("config"), folder / "tokenizer.json")
+    weights = plain_file(folder, WEIGHTS)
+    check_hdf5(weights, weights.stat().st_size, str(weights))
+    try:
+        encoder, (tokenizer, pad_id) = load_preset(folder), read_preset(folder)
+    except Exception as error:
+        raise WeightsError(f"KerasHub cannot read the model in {folder}: {' '.join(str(error).split())[:300]}") from None
+    longest = int(config["config"]["max_sequence_length"])
+    blocks = cut_encoder(encoder, pad_id=pad_id, padded_to=longest if families[kind].padded else None)
+    return Opened(blocks, longest, tokenizer=tokenizer, pad_id=pad_id, facts={"constructor": f"KerasHub's {kind}"})

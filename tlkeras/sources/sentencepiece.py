@@ -38,7 +38,8 @@ def read_model(data: bytes) -> SentencePieceModel:
             pieces.append(_piece(value))
         elif number == 2:
             trainer = dict(read_fields(value))
-            kind, fallback = trainer.get(3, _UNIGRAM), bool(trainer.get(35, False))
+            said, fallback = trainer.get(3, _UNIGRAM), bool(trainer.get(35, False))
+            kind = said if isinstance(said, int) else 0
         elif number == 3:
             charsmap = dict(read_fields(value)).get(2, b"")
             normalization = charsmap if isinstance(charsmap, bytes) else b""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from tlkeras.errors import TlkerasError
 from tlkeras.sources.facts import CLASSES_1K, IMAGENET_1K, IMAGENET_21K, IMAGENET_21K_1K, Facts
 from tlkeras.sources.hub_families import HUB_FAMILIES, HubFamily
 
@@ -53,9 +54,7 @@ class HubImage:
 
     def build(self, size: int) -> "keras.Model":
         """Return the backbone with random weights."""
-        import keras_hub
-
-        backbone = getattr(keras_hub.models, self.family.backbone)
+        backbone = _class(self.family.backbone)
         return backbone(**self.family.configure(self.variant, self.patch), image_shape=(size, size, 3))
 
     def load(self, preset: str, size: int) -> "keras.Model":
@@ -65,12 +64,21 @@ class HubImage:
             preset: Its folder, or a handle that KerasHub understands.
             size: Height and width of the pictures in pixels; learned positions are left as they are, for `hub_image_blocks`.
         """
-        import keras_hub
-
-        whole = getattr(keras_hub.models, self.family.whole or self.family.backbone)
+        whole = _class(self.family.whole or self.family.backbone)
         shape: dict[str, Any] = {"image_shape": (size, size, 3)} if self.family.any_size else {}
         loaded = whole.from_preset(preset, **shape)
         return loaded.vision_encoder if self.family.whole else loaded
+
+
+def _class(name: str) -> Any:
+    import keras_hub
+
+    found = getattr(keras_hub.models, name, None)
+    if found is None:
+        raise TlkerasError(
+            f"This KerasHub ({keras_hub.__version__}) has no {name}. Newer ones have: pip install --upgrade keras-hub"
+        )
+    return found
 
 
 def _read(row: Mapping[str, str]) -> HubImage:

@@ -11,7 +11,8 @@ from tests.networks import square_splits, tiny_source
 from tlkeras.data.decode import read_pixels
 from tlkeras.data.examples import ClassTargets, Examples, Splits, Texts
 from tlkeras.evaluation import nulls
-from tlkeras.evaluation.evaluate import evaluate, predict_examples, save_evaluation
+from tlkeras.evaluation.evaluate import evaluate, predict_examples
+from tlkeras.evaluation.saved import save_evaluation
 from tlkeras.strategies.phases import Phase
 from tlkeras.tasks.classification import build_classifier
 from tlkeras.training.fit import fit
@@ -92,8 +93,8 @@ def test_saved_files_can_be_read_without_tlkeras(evaluation, tmp_path):
     assert set(metrics["test"]["accuracy"]) == {"value", "low", "high", "n"}
     assert metrics["verdict"] == evaluation.verdict
     rows = (tmp_path / "predictions.csv").read_text().splitlines()
-    assert rows[0] == "id,label,predicted,probability"
-    assert rows[1].startswith("'=1+1,'=cmd|x,")
+    assert rows[0] == "id,where,target,predicted,probability:=cmd|x,probability:<b>,probability:c"
+    assert rows[1].startswith("'=1+1,\"array, row 0\",'=cmd|x,")
     assert len(rows) == 31
     with Image.open(tmp_path / "confusion_matrix.png") as picture:
         assert picture.size[0] > 200

@@ -8,7 +8,8 @@ import pytest
 from tests.networks import square_splits, squares, tiny_source
 from tlkeras.data.examples import Examples, Splits
 from tlkeras.data.targets import MultiLabelTargets, ValueTargets
-from tlkeras.evaluation.evaluate import evaluate, save_evaluation
+from tlkeras.evaluation.evaluate import evaluate
+from tlkeras.evaluation.saved import save_evaluation
 from tlkeras.strategies.phases import Phase
 from tlkeras.tasks.regression import build_regressor
 from tlkeras.tasks.table import build_model
@@ -49,8 +50,8 @@ def test_several_labels_get_a_probability_each_and_are_learnt(several, tmp_path)
     assert {name: row["support"] for name, row in evaluation.per_class.items()} == {"upper": 20, "corner": 10}
     save_evaluation(evaluation, tmp_path)
     rows = (tmp_path / "predictions.csv").read_text().splitlines()
-    assert rows[0] == "id,label,predicted"
-    assert rows[1].startswith("3/0,upper|corner,")
+    assert rows[0] == "id,where,target,predicted,probability:upper,probability:corner"
+    assert rows[1].startswith('3/0,"array, row 0",upper|corner,')
     assert not (tmp_path / "confusion_matrix.png").exists()
 
 

@@ -37,7 +37,8 @@ _MODULES = {
     "tlkeras.strategies.phases": ("Phase",),
     "tlkeras.strategies.table": ("STRATEGIES", "plan_phases"),
     "tlkeras.training.fit": ("fit",),
-    "tlkeras.evaluation.evaluate": ("evaluate", "save_evaluation"),
+    "tlkeras.evaluation.evaluate": ("evaluate",),
+    "tlkeras.evaluation.saved": ("load_evaluation", "load_gallery", "save_evaluation", "save_gallery"),
     "tlkeras.evaluation.metrics": ("Evaluation", "Measure"),
     "tlkeras.export.app": ("write_app",),
     "tlkeras.export.artifact": ("Artifact", "Parity"),
@@ -93,12 +94,13 @@ if TYPE_CHECKING:  # what editors and type checkers see; `__getattr__` imports a
     from tlkeras.data.targets import ClassTargets, MultiLabelTargets, NoTargets, ValueTargets
     from tlkeras.errors import DataError, ParityError, TlkerasError, TrainingError, WeightsError
     from tlkeras.evaluation.depth import Depth, probe_depth
-    from tlkeras.evaluation.evaluate import evaluate, save_evaluation
+    from tlkeras.evaluation.evaluate import evaluate
     from tlkeras.evaluation.label_errors import LabelErrors, find_label_errors
     from tlkeras.evaluation.limits import Limits
     from tlkeras.evaluation.metrics import Evaluation, Measure
     from tlkeras.evaluation.rank import pick_source, rank
     from tlkeras.evaluation.ranking import Ranking
+    from tlkeras.evaluation.saved import load_evaluation, load_gallery, save_evaluation, save_gallery
     from tlkeras.export.app import write_app
     from tlkeras.export.artifact import Artifact, Parity
     from tlkeras.export.predict import load_artifact

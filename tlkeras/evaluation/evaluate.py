@@ -1,10 +1,8 @@
 """Evaluate a model on the test split, beside the nulls."""
 
-import csv
 import logging
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +15,6 @@ from tlkeras.evaluation.metrics import Evaluation, Measure, bootstrap
 from tlkeras.evaluation.nulls import predictions
 from tlkeras.features.engine import run_network
 from tlkeras.features.inputs import read_inputs
-from tlkeras.files import safe_cell, write_file, write_json
-from tlkeras.plots import save_confusion, save_values
 from tlkeras.tasks.model import TransferModel
 
 MEASURES: dict[str, Any] = {"classification": classification, "multi_label": multi_label, "regression": regression}
@@ -60,6 +56,7 @@ def evaluate(model: TransferModel, splits: Splits, *, compare_nulls: bool = True
         outputs=outputs,
         per_class=module.per_class(targets, predicted, model.classes),
         confusion=confusion_matrix(targets, predicted, len(model.classes)) if model.task == "classification" else None,
+        where=np.array([splits.test.store.where(row) for row in range(len(splits.test))]),
     )
     return _beside_nulls(evaluation, model, splits, seed) if compare_nulls else evaluation
 
@@ -121,36 +118,3 @@ def verdict(gain: Measure, null: str, *, points: bool = True) -> str:
     if gain.high < 0:
         return f"Transfer hurt: {size} against {null}"
     return f"Transfer made no difference that {gain.n} test examples can show: {size} against {null}"
-
-
-def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
-    """Write `metrics.json`, `predictions.csv` and a picture into a run folder.
-
-    The picture is `confusion_matrix.png`, or `predicted.png` for values.
-    """
-    write_json(folder / "metrics.json", evaluation.to_json())
-    write_file(folder / "predictions.csv", lambda path: _write_predictions(evaluation, path))
-    confusion = evaluation.confusion
-    if confusion is not None:
-        write_file(folder / "confusion_matrix.png", lambda path: save_confusion(confusion, evaluation.classes, path))
-    elif evaluation.task == "regression":
-        write_file(folder / "predicted.png", lambda path: save_values(evaluation.targets, evaluation.outputs[:, 0], path))
-
-
-def _write_predictions(evaluation: Evaluation, path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["id", "label", "predicted", *(["probability"] if evaluation.task == "classification" else [])])
-        predicted = predictions(evaluation.task, evaluation.outputs)
-        for row in zip(evaluation.ids, evaluation.targets, predicted, evaluation.outputs, strict=True):
-            writer.writerow(_cells(evaluation, *row))
-
-
-def _cells(evaluation: Evaluation, example: str, target: Any, guess: Any, outputs: np.ndarray) -> list[str]:
-    names = evaluation.classes
-    if evaluation.task == "regression":
-        return [safe_cell(example), f"{target:.9g}", f"{guess:.9g}"]
-    if evaluation.task == "multi_label":
-        sets = ["|".join(names[index] for index in np.flatnonzero(labels)) for labels in (target, guess)]
-        return [safe_cell(example), *map(safe_cell, sets)]
-    return [safe_cell(example), safe_cell(names[target]), safe_cell(names[guess]), f"{outputs[guess]:.6f}"]

@@ -1,4 +1,4 @@
-"""A measure with its interval, and what an evaluation holds."""
+"""What an evaluation holds, and intervals of measures."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -6,18 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from tlkeras.evaluation.evidence import Calibration, Fairness, Forgetting, Privacy, Rejection, Robustness, Slice
+from tlkeras.evaluation.measure import Measure
+from tlkeras.files import plain
+
+__all__ = ["Evaluation", "Measure", "bootstrap", "wilson"]
+
 CONFIDENCE = 0.95
 RESAMPLES = 1000
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A number, the ends of its 95 % confidence interval, and the number of examples behind it."""
-
-    value: float
-    low: float
-    high: float
-    n: int
+MEASURED = ("thresholds", "calibration", "rejection", "slices", "fairness", "robustness", "forgetting", "privacy")
+"""The fields of an evaluation that are in `metrics.json` only where they were measured."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,17 @@ class Evaluation:
         nulls: The headline measure of what needs no transfer, by name.
         gain: What the model is better by than the best null, paired on the same examples.
         verdict: What that means, in words.
+        where: The file, or file and row, of each test example, str, shape `(n,)`; empty if not known.
+        columns: What is known of each test example, by name: the data's own columns and derived ones (see `Slice`), str.
+        thresholds: The probability from which on a class is taken, by class, chosen on validation; empty where 0.5 or the most
+            probable class is meant.
+        calibration: See `Calibration`.
+        rejection: See `Rejection`.
+        slices: The slices, the worst first.
+        fairness: The columns asked for, a class each.
+        robustness: The curves of all corruptions, one after the other.
+        forgetting: See `Forgetting`.
+        privacy: See `Privacy`.
     """
 
     task: str
@@ -50,9 +59,20 @@ class Evaluation:
     nulls: Mapping[str, Measure] = field(default_factory=dict)
     gain: Measure | None = None
     verdict: str = ""
+    where: np.ndarray = field(default_factory=lambda: np.empty(0, str))
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    rejection: Rejection | None = None
+    slices: tuple[Slice, ...] = ()
+    fairness: tuple[Fairness, ...] = ()
+    robustness: tuple[Robustness, ...] = ()
+    forgetting: Forgetting | None = None
+    privacy: Privacy | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `metrics.json` holds: everything but the predictions."""
+        """Return what `metrics.json` holds: everything but the predictions; what was not measured is left out."""
+        measured = {name: plain(value) for name in MEASURED if (value := getattr(self, name))}
         return {
             "task": self.task,
             "test": {name: asdict(measure) for name, measure in self.measures.items()},
@@ -62,6 +82,7 @@ class Evaluation:
             "per_class": {name: dict(values) for name, values in self.per_class.items()},
             "confusion": None if self.confusion is None else self.confusion.tolist(),
             "classes": list(self.classes),
+            **measured,
         }
 
 

@@ -33,7 +33,15 @@ class Config:
     source: str = "minilm_l6"
     """Pre-trained encoder to start from, as `tlkeras sources` lists them; `rank` takes what a quick probe says is best."""
     strategy: Literal[
-        "feature_extraction", "fine_tune", "discriminative", "gradual_unfreeze", "bias_only", "norm_only", "from_scratch"
+        "fine_tune",
+        "feature_extraction",
+        "lp_ft",
+        "discriminative",
+        "gradual_unfreeze",
+        "bias_only",
+        "norm_only",
+        "lora",
+        "from_scratch",
     ] = "fine_tune"
     """How to train: the head only; the head, then the top blocks; rates by depth; and others, see docs/training.md."""
     trainable: str | None = None

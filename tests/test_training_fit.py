@@ -13,11 +13,12 @@ from tlkeras.errors import TrainingError
 from tlkeras.features import cut as features_cut
 from tlkeras.features.inputs import read_inputs
 from tlkeras.runs import Run
+from tlkeras.sources.blocks import batch_normalizations
 from tlkeras.strategies.phases import Phase
 from tlkeras.tasks.classification import build_classifier
 from tlkeras.training import frozen as training_frozen
 from tlkeras.training.fit import fit
-from tlkeras.training.freezing import batch_normalizations, set_trainable
+from tlkeras.training.freezing import set_trainable
 from tlkeras.training.optimizers import build_optimizer
 
 SPLITS = square_splits()

@@ -123,17 +123,30 @@ def batch_normalizations(layer: "keras.layers.Layer") -> "Iterator[keras.layers.
     """Yield the BatchNormalization layers within a layer or network, those inside composite layers (HGNetV2) included."""
     import keras
 
+    return (item for item in nested_layers(layer) if isinstance(item, keras.layers.BatchNormalization))
+
+
+def nested_layers(layer: "keras.layers.Layer") -> "Iterator[keras.layers.Layer]":
+    """Yield a layer or network and all layers within it, those inside composite layers included, in a fixed order."""
+    import keras
+
     seen: set[int] = set()
     waiting: list[Any] = [layer]
     while waiting:
         item = waiting.pop()
-        if isinstance(item, keras.layers.BatchNormalization) and id(item) not in seen:
-            yield item
         if isinstance(item, keras.layers.Layer) and id(item) not in seen:
-            waiting += [*getattr(item, "layers", ()), *vars(item).values()]
             seen.add(id(item))
+            yield item
+            waiting += [*getattr(item, "layers", ()), *vars(item).values()]
         elif isinstance(item, list | tuple):
             waiting += item
+
+
+def copy_block(block: Block) -> Block:
+    """Return a block of the same layers with weights of their own, of the same values; all of them train."""
+    network = _fresh_copy(block.network)
+    network.set_weights(block.network.get_weights())
+    return Block(block.name, network)
 
 
 def _fresh_copy(network: "keras.Model") -> "keras.Model":

@@ -25,6 +25,8 @@ class Phase:
         weights: Which weights of the chosen blocks of the source: `"all"`, `"bias"` (BitFit, Ben-Zaken et al. 2021) or `"norm"`
             (scale and offset of normalizations); the head trains whole.
         layer_decay: What the learning rate is multiplied by from each block to the one below it; 1 for one rate everywhere.
+        adapters: 0, or the rank of low-rank adapters (LoRA; Hu et al. 2021) that train instead of the chosen blocks of the
+            source and are merged into them when the phase ends; the head trains whole.
         augment: `"none"`, or a level of `tlkeras.data.augment.LEVELS`; for the gradient solver.
     """
 
@@ -39,6 +41,7 @@ class Phase:
     batch_norm: Literal["frozen", "affine_only", "train"] = "frozen"
     weights: Literal["all", "bias", "norm"] = "all"
     layer_decay: float = 1.0
+    adapters: int = 0
     augment: str = "none"
 
     def __post_init__(self) -> None:
@@ -51,6 +54,13 @@ class Phase:
             raise ValueError(f"A learning rate is a number above 0. Received: {self.learning_rate}")
         if not 0 < self.layer_decay <= 1:
             raise ValueError(f"The decay of the rate by depth is above 0 and at most 1. Received: {self.layer_decay}")
+        if self.adapters < 0:
+            raise ValueError(f"The rank of adapters is 1 or more, or 0 for none. Received: {self.adapters}")
+        if self.adapters and (self.weights, self.batch_norm, self.initialise) != ("all", "frozen", "pretrained"):
+            raise ValueError(
+                "Adapters are all that a phase trains below the head, of pre-trained weights. Received: "
+                f"weights={self.weights!r}, batch_norm={self.batch_norm!r}, initialise={self.initialise!r}"
+            )
         if self.epochs < 1:
             raise ValueError(f"A phase takes at least one epoch. Received: {self.epochs}")
         if self.patience < 1:

@@ -18,16 +18,22 @@ def feature_extraction(*, trainable: str | None, epochs: int, learning_rate: flo
 
 
 def fine_tune(*, trainable: str | None, epochs: int, learning_rate: float) -> list[Phase]:
-    """Fit the head, then train it with the top blocks at a tenth of the rate (LP-FT; Kumar et al. 2022).
+    """Fit the head, then train it with the top blocks at a tenth of the rate: LP-FT that leaves the lower blocks frozen.
 
     A head of random weights would send large, random gradients into the pre-trained blocks and spoil them.
     """
+    return _head_then("top blocks", trainable or "top:60%", epochs, learning_rate)
+
+
+def lp_ft(*, trainable: str | None, epochs: int, learning_rate: float) -> list[Phase]:
+    """Fit the head, then train it with all blocks at a tenth of the rate (LP-FT; Kumar et al. 2022)."""
+    return _head_then("all blocks", trainable or "all", epochs, learning_rate)
+
+
+def _head_then(name: str, trainable: str, epochs: int, learning_rate: float) -> list[Phase]:
     if trainable == "head":
         return [HEAD]
-    upper = Phase(
-        name="top blocks", trainable=trainable or "top:60%", learning_rate=learning_rate / 10, epochs=epochs, patience=4
-    )
-    return [HEAD, upper]
+    return [HEAD, Phase(name=name, trainable=trainable, learning_rate=learning_rate / 10, epochs=epochs, patience=4)]
 
 
 def discriminative(*, trainable: str | None, epochs: int, learning_rate: float) -> list[Phase]:
@@ -76,6 +82,14 @@ def _few_weights(weights: Literal["bias", "norm"], trainable: str | None, epochs
     )
 
 
+def lora(*, trainable: str | None, epochs: int, learning_rate: float) -> list[Phase]:
+    """Fit the head, then train it with low-rank adapters of all blocks (LoRA; Hu et al. 2021), which are merged at the end."""
+    adapters = Phase(
+        name="adapters", trainable=trainable or "all", adapters=8, learning_rate=learning_rate, epochs=epochs, patience=4
+    )
+    return [HEAD, adapters]
+
+
 def from_scratch(*, trainable: str | None, epochs: int, learning_rate: float) -> list[Phase]:
     """Train everything from random weights: what the same network reaches without transfer."""
     if trainable not in (None, "all"):
@@ -95,10 +109,12 @@ def from_scratch(*, trainable: str | None, epochs: int, learning_rate: float) ->
 STRATEGIES: dict[str, Callable[..., list[Phase]]] = {
     "feature_extraction": feature_extraction,
     "fine_tune": fine_tune,
+    "lp_ft": lp_ft,
     "discriminative": discriminative,
     "gradual_unfreeze": gradual_unfreeze,
     "bias_only": bias_only,
     "norm_only": norm_only,
+    "lora": lora,
     "from_scratch": from_scratch,
 }
 

@@ -12,10 +12,11 @@ from tlkeras.data.examples import Splits
 from tlkeras.files import write_file
 from tlkeras.plots import save_training, save_views
 from tlkeras.runs import Run
-from tlkeras.sources.blocks import chain, with_random_weights
+from tlkeras.sources.blocks import with_random_weights
 from tlkeras.strategies.phases import Phase
 from tlkeras.tasks.model import TransferModel
 from tlkeras.tasks.table import TASKS
+from tlkeras.training.adapters import merge_adapters, with_adapters
 from tlkeras.training.batches import eval_batches, train_batches
 from tlkeras.training.checkpoints import restore_checkpoint, save_checkpoint
 from tlkeras.training.examples import TrainingData, read_training_data
@@ -23,7 +24,7 @@ from tlkeras.training.freezing import count_trainable, set_trainable
 from tlkeras.training.frozen import FrozenPart, Need
 from tlkeras.training.head import solve_head
 from tlkeras.training.history import History
-from tlkeras.training.optimizers import build_optimizer
+from tlkeras.training.part import compile_part
 
 if TYPE_CHECKING:
     import keras
@@ -84,13 +85,16 @@ def fit(
             log.info("Phase %d of %d, %s: was done before, its weights are restored", index + 1, len(phases), phase.name)
             continue
         set_trainable(model, phase)
-        _prepare(model, phase, seed + index)
-        _announce(model, phase, index, len(phases))
+        adapted = with_adapters(model, phase, seed=seed + index)
+        _prepare(adapted, phase, seed + index)
+        _announce(adapted, phase, index, len(phases))
         if phase.solver == "closed_form" and loss is None:
             _solve_head(model, phase, frozen, data, splits, history)
         else:
-            upper = _compile(model, phase, need.cut, data, math.ceil(len(splits.train) / batch_size), optimizer, loss)
-            _train(model, upper, phase, frozen, need, data, history, batch_size, seed + index, callbacks)
+            steps = math.ceil(len(splits.train) / batch_size)
+            upper = compile_part(adapted, phase, need.cut, data, steps, optimizer=optimizer, loss=loss)
+            _train(adapted, upper, phase, frozen, need, data, history, batch_size, seed + index, callbacks)
+            merge_adapters(adapted, model)
         frozen.changed_from(need.cut)
         if run:
             save_checkpoint(run.path, index + 1, model.network, history)
@@ -145,43 +149,6 @@ def _solve_head(
         solution.scores[f"val_{metric}"],
         seconds,
     )
-
-
-def _compile(
-    model: TransferModel,
-    phase: Phase,
-    cut: int,
-    data: TrainingData,
-    steps: int,
-    optimizer: "keras.optimizers.Optimizer | None",
-    loss: "keras.losses.Loss | None",
-) -> "keras.Model":
-    """The network above the cut, compiled; Keras reads `trainable` at compile time, so once for each phase."""
-    if optimizer is None:
-        optimizer = build_optimizer(model, phase, cut, steps)
-    else:
-        optimizer = type(optimizer).from_config(optimizer.get_config())
-    upper = chain(model.segments[cut:], name="trained_part")
-    own_loss, metric = _loss_and_metric(model, data)
-    upper.compile(optimizer=optimizer, loss=loss or own_loss, metrics=[metric])
-    return upper
-
-
-def _loss_and_metric(model: TransferModel, data: TrainingData) -> "tuple[keras.losses.Loss, keras.metrics.Metric]":
-    import keras
-
-    from tlkeras.training.balance import SparseFocal
-
-    task = TASKS[model.task]
-    if data.balance.mode == "focal":
-        if data.mixed:
-            raise ValueError(
-                "Focal loss needs examples of one class each, and strong augmentation mixes them. Take one of both."
-            )
-        return SparseFocal(), task.metric()
-    if data.mixed:
-        return keras.losses.CategoricalCrossentropy(from_logits=True), keras.metrics.CategoricalAccuracy(name=task.metric_name)
-    return task.loss(), task.metric()
 
 
 def _train(

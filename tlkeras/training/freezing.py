@@ -1,10 +1,9 @@
 """Which weights a phase trains: the only place that writes `trainable`."""
 
 import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tlkeras.sources.blocks import select_blocks
+from tlkeras.sources.blocks import batch_normalizations, select_blocks
 from tlkeras.strategies.phases import Phase
 from tlkeras.tasks.model import TransferModel
 
@@ -59,17 +58,6 @@ def _apply_policy(layer: "keras.layers.BatchNormalization", phase: Phase) -> Non
     if phase.initialise == "random":
         # MobileNet's 0.999 needs thousands of steps before its statistics mean anything: validation stays at chance.
         layer.momentum = min(layer.momentum, FROM_SCRATCH_MOMENTUM)
-
-
-def batch_normalizations(network: "keras.Model") -> "Iterator[keras.layers.BatchNormalization]":
-    """Yield the BatchNormalization layers of a network, nested ones included."""
-    import keras
-
-    for layer in network.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            yield layer
-        elif isinstance(layer, keras.Model):
-            yield from batch_normalizations(layer)
 
 
 def count_trainable(model: TransferModel) -> int:

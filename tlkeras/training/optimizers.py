@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def build_optimizer(model: TransferModel, phase: Phase, cut: int, steps: int) -> "keras.optimizers.Optimizer":
-    """Return AdamW (weight decay 0.01 on kernels only, gradients clipped at a global norm of 1).
+    """Return AdamW (weight decay 0.01 on kernels only, adapters apart, gradients clipped at a global norm of 1).
 
     With `phase.layer_decay` below 1, each block has a rate of its own (Keras's `MultiOptimizer`); the schedule is one for all.
 
@@ -48,5 +48,5 @@ def _adamw(phase: Phase, steps: int, factor: float) -> "keras.optimizers.AdamW":
     import keras
 
     optimizer = keras.optimizers.AdamW(learning_rate(phase, steps, factor=factor), weight_decay=0.01, global_clipnorm=1.0)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "lora"])
     return optimizer

@@ -134,7 +134,10 @@ def run(config: Config) -> "tl.Run":
     # 9. Hand over to app developers: golden examples, a guide for phones, two small programs
     tl.write_app(artifacts, splits.test)
 
-    # 10. Sum up
+    # 10. Report: one page for people (report.html), a model card (README.md)
+    tl.write_report(run)
+
+    # 11. Sum up
     return tl.finish_run(run, evaluation, artifacts, parity)
 
 

@@ -20,6 +20,7 @@ RUN_FOLDER = {
     "config.yaml", "environment.json", "splits.csv", "history.csv", "metrics.json", "confusion_matrix.png", "training.png",
     "model.keras", "labels.txt", "parity.json", "log.txt", "finished.json", "exports/metadata.json",
     "exports/saved_model/saved_model.pb", "exports/model_float32.tflite", "exports/model_float16.tflite",
+    "report.html", "README.md",
     "exports/golden.json", "exports/app/README.md", "exports/app/index.html", "exports/app/classify.py", "exports/app/web.html",
 }  # fmt: skip
 SHARED = {"data", "source", "strategy", "trainable", "epochs", "batch_size", "learning_rate", "seed", "output", "resume"}

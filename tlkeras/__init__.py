@@ -47,6 +47,7 @@ _MODULES = {
     "tlkeras.export.predict": ("load_artifact",),
     "tlkeras.report.check": ("CheckReport", "check_data"),
     "tlkeras.report.check_files": ("save_check",),
+    "tlkeras.report.html": ("write_report",),
     "tlkeras.evaluation.label_errors": ("LabelErrors", "find_label_errors"),
     "tlkeras.evaluation.rank": ("pick_source", "rank"),
     "tlkeras.evaluation.ranking": ("Ranking",),
@@ -108,6 +109,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; `__getattr__` imports a
     from tlkeras.export.verify import verify
     from tlkeras.report.check import CheckReport, check_data
     from tlkeras.report.check_files import save_check
+    from tlkeras.report.html import write_report
     from tlkeras.runs import Run, create_run, finish_run
     from tlkeras.sources.image import load_image_source
     from tlkeras.sources.model import Block, SourceModel

@@ -26,6 +26,7 @@ from tlkeras.export.export_settings import ExportSettings
 from tlkeras.recipes import as_flags, copy_recipe, find_recipe, load_recipe, purpose, recipe_files
 from tlkeras.report.check_settings import CheckSettings
 from tlkeras.report.rank_settings import RankSettings
+from tlkeras.report.report_settings import ReportSettings
 from tlkeras.report.sources_settings import SourcesSettings
 
 DEMO = {"data": "sample", "source": "efficientnet_lite0", "image_size": 97}
@@ -33,6 +34,7 @@ DEMO = {"data": "sample", "source": "efficientnet_lite0", "image_size": 97}
 
 _Name = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
 _Artifact = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="ARTIFACT")]
+_Runs = Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN…")]
 _Run = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
 _Data = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")]
 _Source = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")]
@@ -247,6 +249,18 @@ def rank(data: _Data, /, settings: Annotated[RankSettings, tyro.conf.arg(name=""
     show_parts(rank_parts(rank_data(data, settings), settings.output))
 
 
+def report(runs: _Runs, /, *, settings: Annotated[ReportSettings, tyro.conf.arg(name="")]) -> None:
+    """Write a run's report.html and model card (README.md) anew; or compare several runs on the same test examples.
+
+    Args:
+        runs: Run folders, as in saved_models/latest.
+        settings: Where to write a comparison.
+    """
+    from tlkeras.report.report_command import report_parts
+
+    show_parts(report_parts(runs, settings))
+
+
 def doctor() -> None:
     """Say whether this machine and its packages are fit, and how to get what is missing."""
     from tlkeras.doctor import examine
@@ -268,6 +282,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "check": check,
     "rank": rank,
+    "report": report,
     "export": export,
     "benchmark": benchmark,
     "predict": predict,

@@ -39,6 +39,8 @@ def summary_lines(
     heading = "same value as Keras" if values else "same label as Keras"
     yield "\n" + format_table(("file", "size", heading), files)
     yield f"\nEverything is in {folder}"
+    if (folder / "report.html").exists():
+        yield f"Read: {folder / 'report.html'}"
     phone = [artifact.path for artifact in artifacts if artifact.path.suffix == ".tflite"]
     if phone:
         yield f"Next: tlkeras predict {phone[0]} INPUT"

@@ -1,7 +1,5 @@
 """What a check leaves behind: `check.json`, `check.html` and `quarantine.csv`."""
 
-import base64
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +9,11 @@ from tlkeras.data.quarantine import Quarantined, write_quarantine
 from tlkeras.data.split_files import as_listed
 from tlkeras.files import write_json, write_text
 from tlkeras.report.check import CheckReport
+from tlkeras.report.page import render_page
 from tlkeras.report.thumbnails import SHOWN
 
 LISTED = 100
 """Offenders of a finding that the page lists; the others are in `check.json`."""
-
-_PAGE = Path(__file__).parent
 
 
 def save_check(report: CheckReport, folder: str | Path) -> None:
@@ -61,24 +58,16 @@ def quarantine_lines(report: CheckReport) -> list[Quarantined]:
 
 def render(report: CheckReport) -> str:
     """Return a report as a page of HTML."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_PAGE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    style = environment.get_template("check.css").render()
-    page = environment.get_template("check.html.j2").render(
+    return render_page(
+        "check.html.j2",
         report=report,
         counts={severity: report.count(severity) for severity in SEVERITIES},
         parts=sorted({part for counts in report.classes.values() for part in counts}, key=_part_order),
         largest=max((sum(counts.values()) for counts in report.classes.values()), default=1),
         quarantined=len(quarantine_lines(report)),
-        # The policy lets this one style in, and nothing else.
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         shown=SHOWN,
         listed=LISTED,
     )
-    return page.encode("utf-8", "backslashreplace").decode()
 
 
 def _finding(finding: Finding) -> Mapping[str, Any]:

@@ -1,0 +1,62 @@
+"""The examples of a run that a report shows: pictures as addresses, tokens with how much each spoke for the answer."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tlkeras.report.numbers import number
+from tlkeras.report.page import picture_address
+from tlkeras.report.run_record import RunRecord
+
+KINDS = {
+    "confident_mistake": ("Confident mistakes", "Wrong, and sure of it. Look for wrong labels first, then for what misled it."),
+    "confused_pair": ("Classes it mixes up", "Examples of the pairs of classes that are taken for one another most often."),
+    "unsure_hit": ("Lucky hits", "Right, but barely: what it finds hard."),
+}
+SHOWN = 12
+"""Examples of a kind that a page shows; all are in `gallery.json`."""
+STEPS = 4
+"""Shades of an attribution."""
+LONGEST = 600
+"""Characters of a text that are shown."""
+
+
+def gallery(run: RunRecord) -> list[dict[str, Any]]:
+    """Return the kinds that there are, each with its heading, an explanation and its examples."""
+    groups = []
+    for kind, (heading, about) in KINDS.items():
+        items = [one for one in run.gallery if one.get("kind") == kind]
+        if items:
+            shown = [_item(run, one) for one in items[:SHOWN]]
+            groups.append({"heading": heading, "about": about, "items": shown, "more": len(items) - len(shown)})
+    return groups
+
+
+def _item(run: RunRecord, one: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "where": one.get("where") or one.get("id", ""),
+        "target": one.get("target", ""),
+        "predicted": one.get("predicted", ""),
+        "probability": number(one.get("probability"), share=True),
+        "picture": picture_address(run.path, str(one.get("image") or "")),
+        "explanation": picture_address(run.path, str(one.get("explanation") or "")),
+        "text": str(one.get("text") or "")[:LONGEST],
+        "tokens": shades(one.get("tokens") or ()),
+        "neighbours": [
+            {
+                "target": near.get("target", ""),
+                "where": near.get("id", ""),
+                "similarity": number(near.get("similarity")),
+                "picture": picture_address(run.path, str(near.get("image") or "")),
+                "text": str(near.get("text") or "")[:160],
+            }
+            for near in (one.get("neighbours") or ())[:5]
+        ],
+    }
+
+
+def shades(tokens: Sequence[Sequence[Any]]) -> list[tuple[str, int]]:
+    """Return tokens with a shade from -4 (spoke against the answer) to 4 (for it), by the strongest of them."""
+    strongest = max((abs(float(value)) for _, value in tokens), default=0.0)
+    if not strongest:
+        return [(str(token), 0) for token, _ in tokens]
+    return [(str(token), round(STEPS * float(value) / strongest)) for token, value in tokens]

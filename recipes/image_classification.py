@@ -56,6 +56,8 @@ class Config:
     """Pictures in a training step."""
     learning_rate: float = 1e-3
     """Peak learning rate of the head; lower blocks get a tenth."""
+    penalties: str | None = None
+    """Added to the loss, as in `l2_sp=0.01,label_smoothing=0.1`: l2_sp, distillation, l1, l2, dropout, label_smoothing."""
     augment: Literal["none", "light", "standard", "strong"] = "none"
     """How much training pictures are varied; the run folder shows it."""
     flip: bool = False
@@ -114,6 +116,7 @@ def run(config: Config) -> "tl.Run":
         epochs=config.epochs,
         learning_rate=config.learning_rate,
         augment=config.augment,
+        penalties=config.penalties,
     )
 
     # 5. Train: the frozen part runs once, Keras trains what lies above it

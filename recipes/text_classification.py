@@ -54,6 +54,8 @@ class Config:
     """Texts in a training step."""
     learning_rate: float = 1e-3
     """Peak learning rate of the head; lower blocks get a tenth."""
+    penalties: str | None = None
+    """Added to the loss, as in `l2_sp=0.01,label_smoothing=0.1`: l2_sp, distillation, l1, l2, dropout, label_smoothing."""
     augment: Literal["none", "light", "standard", "strong"] = "none"
     """How many tokens are masked in training: none, 5, 10 or 15 %."""
     balance: Literal["auto", "none", "weights", "sampling", "focal"] = "auto"
@@ -110,6 +112,7 @@ def run(config: Config) -> "tl.Run":
         epochs=config.epochs,
         learning_rate=config.learning_rate,
         augment=config.augment,
+        penalties=config.penalties,
     )
 
     # 5. Train: the frozen part runs once, Keras trains what lies above it

@@ -34,6 +34,7 @@ _MODULES = {
     "tlkeras.tasks.multi_label": ("build_multi_label",),
     "tlkeras.tasks.regression": ("build_regressor",),
     "tlkeras.tasks.table": ("TASKS", "build_model"),
+    "tlkeras.strategies.penalties": ("Penalties",),
     "tlkeras.strategies.phases": ("Phase",),
     "tlkeras.strategies.table": ("STRATEGIES", "plan_phases"),
     "tlkeras.training.fit": ("fit",),
@@ -115,6 +116,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; `__getattr__` imports a
     from tlkeras.sources.model import Block, SourceModel
     from tlkeras.sources.own import source_from_keras
     from tlkeras.sources.text import load_text_source
+    from tlkeras.strategies.penalties import Penalties
     from tlkeras.strategies.phases import Phase
     from tlkeras.strategies.table import STRATEGIES, plan_phases
     from tlkeras.tasks.classification import build_classifier

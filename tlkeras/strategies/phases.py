@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from tlkeras.strategies.penalties import NONE, Penalties
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -27,6 +29,7 @@ class Phase:
         layer_decay: What the learning rate is multiplied by from each block to the one below it; 1 for one rate everywhere.
         adapters: 0, or the rank of low-rank adapters (LoRA; Hu et al. 2021) that train instead of the chosen blocks of the
             source and are merged into them when the phase ends; the head trains whole.
+        penalties: What is added to the loss in training; for the gradient solver.
         augment: `"none"`, or a level of `tlkeras.data.augment.LEVELS`; for the gradient solver.
     """
 
@@ -42,6 +45,7 @@ class Phase:
     weights: Literal["all", "bias", "norm"] = "all"
     layer_decay: float = 1.0
     adapters: int = 0
+    penalties: Penalties = NONE
     augment: str = "none"
 
     def __post_init__(self) -> None:
@@ -60,6 +64,11 @@ class Phase:
             raise ValueError(
                 "Adapters are all that a phase trains below the head, of pre-trained weights. Received: "
                 f"weights={self.weights!r}, batch_norm={self.batch_norm!r}, initialise={self.initialise!r}"
+            )
+        if self.penalties.need_reference and (self.adapters or self.initialise == "random"):
+            raise ValueError(
+                "l2_sp and distillation hold on to pre-trained weights that train. Received: "
+                f"adapters={self.adapters}, initialise={self.initialise!r}"
             )
         if self.epochs < 1:
             raise ValueError(f"A phase takes at least one epoch. Received: {self.epochs}")

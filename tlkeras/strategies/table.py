@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Literal
 
 from tlkeras.errors import unknown
+from tlkeras.strategies.penalties import Penalties, parse_penalties
 from tlkeras.strategies.phases import Phase
 
 HEAD = Phase(name="head", trainable="head", solver="closed_form", epochs=1)
@@ -126,6 +127,7 @@ def plan_phases(
     epochs: int = 12,
     learning_rate: float = 1e-3,
     augment: str = "none",
+    penalties: "Penalties | str | None" = None,
 ) -> list[Phase]:
     """Return the phases of a strategy by name.
 
@@ -134,6 +136,7 @@ def plan_phases(
         trainable: Overrides which blocks the last phase trains; see `Phase.trainable`.
         epochs: Passes over the training examples in the phase that trains by gradient, at most.
         learning_rate: The peak rate for a head or a network of random weights; pre-trained blocks get a tenth.
+        penalties: What phases that train by gradient add to their loss, also as in `"l2_sp=0.01,label_smoothing=0.1"`.
         augment: The level of augmentation in phases that train by gradient; see `tlkeras.data.augment.LEVELS`.
 
     Raises:
@@ -146,4 +149,5 @@ def plan_phases(
     if strategy not in STRATEGIES:
         raise unknown("strategy", strategy, STRATEGIES, "tlkeras show image_classification")
     phases = STRATEGIES[strategy](trainable=trainable, epochs=epochs, learning_rate=learning_rate)
-    return [replace(phase, augment=augment) if phase.solver == "gradient" else phase for phase in phases]
+    held = penalties if isinstance(penalties, Penalties) else parse_penalties(penalties)
+    return [replace(phase, augment=augment, penalties=held) if phase.solver == "gradient" else phase for phase in phases]

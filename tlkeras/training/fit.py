@@ -24,7 +24,7 @@ from tlkeras.training.freezing import count_trainable, set_trainable
 from tlkeras.training.frozen import FrozenPart, Need
 from tlkeras.training.head import solve_head
 from tlkeras.training.history import History
-from tlkeras.training.part import compile_part
+from tlkeras.training.part import compile_part, keep_reference
 
 if TYPE_CHECKING:
     import keras
@@ -74,6 +74,7 @@ def fit(
     """
     started = time.monotonic()
     history = History()
+    reference = keep_reference(model, phases)
     done = restore_checkpoint(run.path, model.network, history) if run else 0
     cuts = [set_trainable(model, phase) for phase in phases]
     data = read_training_data(model, splits, phases, balance=balance, flip=flip, views=views, seed=seed)
@@ -92,7 +93,9 @@ def fit(
             _solve_head(model, phase, frozen, data, splits, history)
         else:
             steps = math.ceil(len(splits.train) / batch_size)
-            upper = compile_part(adapted, phase, need.cut, data, steps, optimizer=optimizer, loss=loss)
+            upper = compile_part(
+                adapted, phase, need.cut, data, steps, optimizer=optimizer, loss=loss, reference=reference, seed=seed + index
+            )
             _train(adapted, upper, phase, frozen, need, data, history, batch_size, seed + index, callbacks)
             merge_adapters(adapted, model)
         frozen.changed_from(need.cut)

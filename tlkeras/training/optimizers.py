@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 
 def build_optimizer(model: TransferModel, phase: Phase, cut: int, steps: int) -> "keras.optimizers.Optimizer":
-    """Return AdamW (weight decay 0.01 on kernels only, adapters apart, gradients clipped at a global norm of 1).
+    """Return AdamW: weight decay 0.01 on kernels only, gradients clipped at a global norm of 1.
 
+    Adapters, and what L2-SP holds to where it began, do not decay.
     With `phase.layer_decay` below 1, each block has a rate of its own (Keras's `MultiOptimizer`); the schedule is one for all.
 
     Args:
@@ -25,13 +26,13 @@ def build_optimizer(model: TransferModel, phase: Phase, cut: int, steps: int) ->
     import keras
 
     if phase.layer_decay == 1:
-        return _adamw(phase, steps, 1.0)
+        return _adamw(model, phase, steps, 1.0)
     rates = block_rates(model, phase, cut)
-    groups = keras.optimizers.OptimizerMap(default_optimizer=_adamw(phase, steps, 1.0))
+    groups = keras.optimizers.OptimizerMap(default_optimizer=_adamw(model, phase, steps, 1.0))
     for segment in model.segments[cut:]:
         paths = [re.escape(weight.path) for weight in segment.network.trainable_weights]
         if paths and segment.name != "head":
-            groups["|".join(paths)] = _adamw(phase, steps, rates[segment.name])
+            groups["|".join(paths)] = _adamw(model, phase, steps, rates[segment.name])
     return keras.optimizers.MultiOptimizer(groups)
 
 
@@ -44,9 +45,12 @@ def block_rates(model: TransferModel, phase: Phase, cut: int) -> dict[str, float
     return {name: phase.layer_decay**depth for depth, name in enumerate(reversed(names))}
 
 
-def _adamw(phase: Phase, steps: int, factor: float) -> "keras.optimizers.AdamW":
+def _adamw(model: TransferModel, phase: Phase, steps: int, factor: float) -> "keras.optimizers.AdamW":
     import keras
 
     optimizer = keras.optimizers.AdamW(learning_rate(phase, steps, factor=factor), weight_decay=0.01, global_clipnorm=1.0)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "lora"])
+    held = (
+        [weight for block in model.source.blocks for weight in block.network.trainable_weights] if phase.penalties.l2_sp else []
+    )
+    optimizer.exclude_from_weight_decay(var_list=held, var_names=["bias", "gamma", "beta", "lora"])
     return optimizer

@@ -1,8 +1,11 @@
 """The part of a network that a phase trains, as a compiled Keras model."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from tlkeras.sources.blocks import chain
+from tlkeras.sources.model import Block
+from tlkeras.strategies.penalties import NONE
 from tlkeras.strategies.phases import Phase
 from tlkeras.tasks.model import TransferModel
 from tlkeras.tasks.table import TASKS
@@ -22,6 +25,8 @@ def compile_part(
     *,
     optimizer: "keras.optimizers.Optimizer | None" = None,
     loss: "keras.losses.Loss | None" = None,
+    reference: Sequence[Sequence[Any]] = (),
+    seed: int = 0,
 ) -> "keras.Model":
     """Return the network above a cut, compiled; Keras reads `trainable` at compile time, so once for each phase.
 
@@ -33,15 +38,51 @@ def compile_part(
         steps: Training steps in an epoch.
         optimizer: Taken, as a fresh copy, instead of the phase's own.
         loss: Taken instead of the task's.
+        reference: What `keep_reference` returned.
+        seed: Seed of dropout, where the phase has a dropout of its own.
     """
     if optimizer is None:
         optimizer = build_optimizer(model, phase, cut, steps)
     else:
         optimizer = type(optimizer).from_config(optimizer.get_config())
-    part = chain(model.segments[cut:], name="trained_part")
     own_loss, metric = loss_and_metric(model, data)
+    part = _build_part(model, phase, cut, data, reference, seed)
     part.compile(optimizer=optimizer, loss=loss or own_loss, metrics=[metric])
     return part
+
+
+def keep_reference(model: TransferModel, phases: Sequence[Phase]) -> list[list[Any]]:
+    """Return a copy of the weights that the blocks of the source begin with, if a phase's penalties need them.
+
+    To be called before any phase has trained: a training that is resumed begins with the same source.
+    """
+    if not any(phase.penalties.need_reference for phase in phases):
+        return []
+    return [block.network.get_weights() for block in model.source.blocks]
+
+
+def _build_part(
+    model: TransferModel, phase: Phase, cut: int, data: TrainingData, reference: Sequence[Sequence[Any]], seed: int
+) -> "keras.Model":
+    penalties = phase.penalties
+    if penalties == NONE:
+        return chain(model.segments[cut:], name="trained_part")
+    from tlkeras.training.penalized import build_penalized, smoothed_loss
+
+    focal = data.balance.mode == "focal"
+    head = model.head if penalties.dropout is None else _head_with_dropout(model.head, penalties.dropout, seed)
+    part = build_penalized(model, phase, cut, head, reference)
+    part.smoothed = smoothed_loss(model.task, penalties.label_smoothing, mixed=data.mixed, focal=focal)
+    return part
+
+
+def _head_with_dropout(head: Block, rate: float, seed: int) -> Block:
+    """The same dense layer under another dropout; the model's own head stays as it is."""
+    import keras
+
+    features = keras.Input(head.network.input.shape[1:], name="features")
+    logits = head.network.get_layer("logits")(keras.layers.Dropout(rate, seed=seed)(features))
+    return Block(head.name, keras.Model(features, logits, name="head"))
 
 
 def loss_and_metric(model: TransferModel, data: TrainingData) -> "tuple[keras.losses.Loss, keras.metrics.Metric]":

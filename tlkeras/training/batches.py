@@ -1,5 +1,7 @@
 """Rows to `tf.data`: what a step sees is a function of seed and step."""
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ def train_batches(
     batch_size: int,
     seed: int,
     epochs: int,
+    start: int = 0,
     weights: np.ndarray | None = None,
     sampling: bool = False,
     lower: "keras.Model | None" = None,
@@ -32,25 +35,27 @@ def train_batches(
         inputs: The network's inputs; batches are cast to their dtypes.
         batch_size: Rows in a step.
         seed: Which order; each epoch has its own.
-        epochs: How many epochs to return.
+        epochs: How many epochs there are.
+        start: The step to start from, counted over all epochs: the steps before it are left out.
         weights: What each example counts, float32, shape `(n,)`; all the same if not given.
         sampling: Draw examples in proportion to their weights instead of weighting them.
         lower: A frozen network to run on each batch first; the rows are then its inputs.
     """
-    plan: list[tuple[int, np.ndarray]] = []
-    for epoch in range(epochs):
-        view = epoch % len(views)
-        shares = weights if sampling else None
-        batches = shuffled_batches(views[view][0], batch_size, seed=seed, epoch=epoch, shares=shares)
-        plan += [(view, batch) for batch in batches]
+    shares = weights if sampling else None
     counted = None if sampling else weights
+    steps = math.ceil(len(views[0][0]) / batch_size)
+
+    @functools.lru_cache(maxsize=1)
+    def plan(epoch: int) -> list[np.ndarray]:
+        return shuffled_batches(views[epoch % len(views)][0], batch_size, seed=seed, epoch=epoch, shares=shares)
 
     def read(step: np.int64) -> tuple[np.ndarray, ...]:
-        view, indices = plan[step]
+        epoch, place = divmod(int(step), steps)
+        indices, view = plan(epoch)[place], epoch % len(views)
         extra = () if counted is None else (counted[indices],)
         return (*(row.batch(indices) for row in views[view]), targets[view][indices], *extra)
 
-    return _dataset(read, len(plan), views[0], targets[0], inputs, lower, weighted=counted is not None)
+    return _dataset(read, (start, epochs * steps), views[0], targets[0], inputs, lower, weighted=counted is not None)
 
 
 def eval_batches(
@@ -67,12 +72,12 @@ def eval_batches(
     def read(step: np.int64) -> tuple[np.ndarray, ...]:
         return (*(row.batch(plan[step]) for row in rows), targets[plan[step]])
 
-    return _dataset(read, len(plan), rows, targets, inputs, lower, weighted=False)
+    return _dataset(read, (0, len(plan)), rows, targets, inputs, lower, weighted=False)
 
 
 def _dataset(
     read: Callable[[np.int64], tuple[np.ndarray, ...]],
-    steps: int,
+    span: tuple[int, int],
     rows: Sequence[Rows],
     targets: np.ndarray,
     inputs: "Sequence[keras.KerasTensor]",
@@ -98,4 +103,4 @@ def _dataset(
             weight.set_shape([None])
         return (tuple(tensors) if len(tensors) > 1 else tensors[0]), y, *weights
 
-    return tf.data.Dataset.range(steps).map(load).prefetch(2)
+    return tf.data.Dataset.range(*span).map(load).prefetch(2)

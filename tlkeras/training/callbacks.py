@@ -4,10 +4,11 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from tlkeras.errors import TrainingError
 from tlkeras.strategies.phases import Phase
@@ -21,8 +22,10 @@ def is_better(logs: Mapping[str, float], best: Mapping[str, float], task: Task) 
     """Say whether an epoch is better than the best so far: by the task's metric on validation, by the loss where that ties.
 
     The loss alone would end fine-tuning too soon: it rises with the confidence of the few wrong answers while accuracy still
-    improves.
+    improves. An epoch whose validation loss is not a number is never better.
     """
+    if math.isnan(logs.get("val_loss", 0.0)):
+        return False
     name, sign = f"val_{task.metric_name}", 1 if task.higher_is_better else -1
     metric, best_metric = sign * logs.get(name, -sign * math.inf), sign * best.get(name, -sign * math.inf)
     if metric != best_metric:
@@ -31,7 +34,7 @@ def is_better(logs: Mapping[str, float], best: Mapping[str, float], task: Task) 
 
 
 class BestWeights(keras.callbacks.Callback):
-    """Keep the weights of the best epoch, stop when there was none better for `patience` epochs, restore them at the end.
+    """Keep the weights of the best epoch, stop when there was none better for `patience` epochs.
 
     Keras's EarlyStopping forgets its best at every call of `fit`, and restores only when it stopped early.
     """
@@ -46,7 +49,7 @@ class BestWeights(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Keep the weights of the start, if they count: a phase must not make the model worse."""
-        if self.best:
+        if self.best and self.weights is None:
             self.weights = self.model.get_weights()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -56,10 +59,57 @@ class BestWeights(keras.callbacks.Callback):
         elif epoch - self.best_epoch >= self.patience:
             self.model.stop_training = True
 
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Go back to the best weights."""
+    def restore_best(self) -> None:
+        """Give the model the best weights; not at the end of `fit`, because a resumed phase takes two calls of it."""
         if self.weights is not None:
             self.model.set_weights(self.weights)
+
+    def get_state(self) -> tuple[dict[str, Any], list[np.ndarray]]:
+        """Return the best so far."""
+        return {"best": self.best, "best_epoch": self.best_epoch, "kept": self.weights is not None}, self.weights or []
+
+    def set_state(self, facts: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> None:
+        """Go on from the best so far."""
+        self.best, self.best_epoch = dict(facts["best"]), facts["best_epoch"]
+        self.weights = list(arrays) if facts["kept"] else None
+
+
+class Plateau(keras.callbacks.Callback):
+    """Halve the learning rate when the validation loss has not improved, by 1e-4 or more, for two epochs.
+
+    As Keras's ReduceLROnPlateau does, which forgets what it has seen at every call of `fit`.
+    """
+
+    def __init__(self, *, factor: float = 0.5, patience: int = 2, least: float = 1e-4) -> None:
+        super().__init__()
+        self.factor, self.patience, self.least = factor, patience, least
+        self.best, self.waited = math.inf, 0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Look at the validation loss."""
+        loss = (logs or {}).get("val_loss", math.inf)
+        if loss < self.best - self.least:
+            self.best, self.waited = loss, 0
+            return
+        self.waited += 1
+        if self.waited >= self.patience:
+            self.waited = 0
+            for optimizer in each_optimizer(self.model):
+                optimizer.learning_rate = keras.ops.convert_to_numpy(optimizer.learning_rate) * self.factor
+
+    def get_state(self) -> tuple[dict[str, Any], list[np.ndarray]]:
+        """Return what was seen; the rate itself is one of the optimizer's variables."""
+        return {"best": self.best, "waited": self.waited}, []
+
+    def set_state(self, facts: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> None:
+        """Go on from what was seen."""
+        self.best, self.waited = facts["best"], facts["waited"]
+
+
+def each_optimizer(model: keras.Model) -> list[keras.optimizers.Optimizer]:
+    """Return the optimizers of a model: one, or one for each block."""
+    optimizer = model.optimizer
+    return list(optimizer.optimizers) if isinstance(optimizer, keras.optimizers.MultiOptimizer) else [optimizer]
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -88,25 +138,22 @@ class StopOnNaN(keras.callbacks.Callback):
 class Table(keras.callbacks.Callback):
     """One line for each epoch: losses, accuracies, learning rate, seconds, time left; a new best is marked."""
 
-    def __init__(
-        self, phase: Phase, task: Task, history: History, steps: int, start: Mapping[str, float] | None = None
-    ) -> None:
+    def __init__(self, phase: Phase, task: Task, history: History, steps: int, best: BestWeights) -> None:
+        """Mark what `best`, which sees each epoch before this callback does, has found better."""
         super().__init__()
-        self.phase, self.task, self.history, self.steps = phase, task, history, steps
-        self.best: dict[str, float] = dict(start or {})
+        self.phase, self.task, self.history, self.steps, self.best = phase, task, history, steps, best
         self.started = self.epoch_started = 0.0
+        self.first_epoch: int | None = None
         self.on_terminal = sys.stderr.isatty()
 
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Start the clock and write the header."""
-        self.started = time.monotonic()
-        metric = self.task.metric_name
-        names = f"{'epoch':>7} {'loss':>8} {metric:>9} {'val loss':>9} {'val ' + metric:>12}"
-        log.info(f"{names} {'rate':>9} {'seconds':>8} {'left':>6}")
-
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Start the epoch's clock."""
+        """Start the clocks; before the first epoch write the header."""
         self.epoch_started = time.monotonic()
+        if self.first_epoch is None:
+            self.first_epoch, self.started = epoch, self.epoch_started
+            metric = self.task.metric_name
+            names = f"{'epoch':>7} {'loss':>8} {metric:>9} {'val loss':>9} {'val ' + metric:>12}"
+            log.info(f"{names} {'rate':>9} {'seconds':>8} {'left':>6}")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Move the bar, on a terminal only."""
@@ -120,12 +167,9 @@ class Table(keras.callbacks.Callback):
         """Write the line and keep the row."""
         logs = logs or {}
         now = time.monotonic()
-        better = is_better(logs, self.best, self.task)
-        self.best = dict(logs) if better else self.best
-        optimizer = self.model.optimizer
-        each = optimizer.optimizers if isinstance(optimizer, keras.optimizers.MultiOptimizer) else [optimizer]
-        rate = max(float(keras.ops.convert_to_numpy(one.learning_rate)) for one in each)  # the head's, where they differ
-        left = (now - self.started) / (epoch + 1) * (self.phase.epochs - epoch - 1)
+        better = self.best.best_epoch == epoch
+        rate = max(float(keras.ops.convert_to_numpy(one.learning_rate)) for one in each_optimizer(self.model))  # the head's
+        left = (now - self.started) / (epoch + 1 - (self.first_epoch or 0)) * (self.phase.epochs - epoch - 1)
         row = {"phase": self.phase.name, "epoch": epoch + 1, **logs, "learning_rate": rate, "best": int(better)}
         self.history.add({**row, "seconds": round(now - self.epoch_started, 3)})
         if self.on_terminal:

@@ -1,43 +1,107 @@
-"""A checkpoint after each phase: the weights and the history so far, in one file that is whole or not there."""
+"""Checkpoints: one file each, whole or not there, found again by the place in training that they hold.
 
+`phase_02_step_00000000.npz` is what training is after two finished phases, `phase_02_step_00000123.npz` what it is after 123
+steps of the next. A file is never written over: the next one has another name, and old ones go only after it is on the disk.
+"""
+
+import contextlib
 import json
+import logging
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-from tlkeras.errors import WeightsError
 from tlkeras.files import write_file
-from tlkeras.training.history import History
 
-if TYPE_CHECKING:
-    import keras
+log = logging.getLogger("tlkeras")
 
 FOLDER = "checkpoints"
+_NAME = re.compile(r"phase_(\d+)_step_(\d+)\.npz")
+_FACTS = "facts"
 
 
-def save_checkpoint(folder: Path, phase: int, network: "keras.Model", history: History) -> None:
-    """Write what is needed to go on after phase number `phase` (from 1)."""
-    arrays = {f"weight_{index:04d}": weight for index, weight in enumerate(network.get_weights())}
+@dataclass(frozen=True, order=True)
+class Position:
+    """A place in training: the phases that are finished, and the steps of the next one that are done."""
+
+    phase: int
+    step: int = 0
+
+    @property
+    def file(self) -> str:
+        """The name of its checkpoint."""
+        return f"phase_{self.phase:02d}_step_{self.step:08d}.npz"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was kept of a place in training.
+
+    Attributes:
+        position: The place.
+        arrays: Weights and other state, by name.
+        facts: Everything else, as JSON knows it.
+    """
+
+    position: Position
+    arrays: Mapping[str, np.ndarray]
+    facts: Mapping[str, Any]
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, and only when it is on the disk remove those that nothing would go back to.
+
+    Kept are the two newest within the phase, and those after the last two finished phases.
+
+    Raises:
+        OSError: There is no room, or the disk fails; the earlier checkpoints are as they were.
+    """
+    text = json.dumps(checkpoint.facts).encode("ascii")
 
     def write(path: Path) -> None:
         with path.open("wb") as stream:
-            np.savez(stream, history=np.array(json.dumps(history.rows)), **arrays)
+            np.savez(stream, **{_FACTS: np.frombuffer(text, np.uint8)}, **checkpoint.arrays)  # type: ignore[arg-type]
 
-    (folder / FOLDER).mkdir(exist_ok=True)
-    write_file(folder / FOLDER / f"phase_{phase}.npz", write)
+    write_file(folder / checkpoint.position.file, write)
+    here = checkpoint.position.phase
+    within = [position for position in positions(folder) if position.step]
+    kept = {position for position in within if position.phase == here} if checkpoint.position.step else set()
+    kept = set(sorted(kept, reverse=True)[:2]) | {Position(here), Position(here - 1)}
+    for position in positions(folder):
+        if position not in kept:
+            remove_checkpoint(folder, position)
 
 
-def restore_checkpoint(folder: Path, network: "keras.Model", history: History) -> int:
-    """Load the newest checkpoint, if there is one, and return the number of phases that it holds."""
-    found = sorted((folder / FOLDER).glob("phase_*.npz"), key=lambda path: int(path.stem.split("_")[1]))
-    if not found:
-        return 0
-    with np.load(found[-1], allow_pickle=False) as arrays:
-        weights = [arrays[name] for name in sorted(arrays.files) if name.startswith("weight_")]
-        expected = [weight.shape for weight in network.get_weights()]
-        if [weight.shape for weight in weights] != expected:
-            raise WeightsError(f"{found[-1]} belongs to another network. Give another --output, or delete the folder.")
-        network.set_weights(weights)
-        history.rows = json.loads(str(arrays["history"]))
-    return int(found[-1].stem.split("_")[1])
+def positions(folder: Path) -> list[Position]:
+    """Return the places that a folder holds checkpoints of, the newest last: by their numbers, whatever the clock said."""
+    names = [_NAME.fullmatch(file.name) for file in folder.glob("*.npz")] if folder.is_dir() else []
+    return sorted(Position(int(name[1]), int(name[2])) for name in names if name)
+
+
+def read_checkpoint(folder: Path, position: Position) -> Checkpoint | None:
+    """Read a checkpoint; None, with a warning, where it is damaged: the archive holds a checksum of each array."""
+    path = folder / position.file
+    try:
+        with zipfile.ZipFile(path) as archive:  # first, because a damaged header could ask for any amount of memory
+            broken = archive.testzip()
+            if broken is not None:
+                raise zipfile.BadZipFile(f"the checksum of {broken} is wrong")
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        facts = json.loads(arrays.pop(_FACTS).tobytes())
+    except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        log.warning("The checkpoint %s is damaged (%s): the one before it is taken", path, error)
+        return None
+    return Checkpoint(position, arrays, facts)
+
+
+def remove_checkpoint(folder: Path, position: Position) -> None:
+    """Remove a checkpoint, if it is there."""
+    with contextlib.suppress(OSError):
+        (folder / position.file).unlink(missing_ok=True)

@@ -17,14 +17,14 @@ from tlkeras.strategies.phases import Phase
 from tlkeras.tasks.model import TransferModel
 from tlkeras.tasks.table import TASKS
 from tlkeras.training.adapters import merge_adapters, with_adapters
-from tlkeras.training.batches import eval_batches, train_batches
-from tlkeras.training.checkpoints import restore_checkpoint, save_checkpoint
 from tlkeras.training.examples import TrainingData, read_training_data
 from tlkeras.training.freezing import count_trainable, set_trainable
 from tlkeras.training.frozen import FrozenPart, Need
+from tlkeras.training.gradient import Training, train_phase
 from tlkeras.training.head import solve_head
 from tlkeras.training.history import History
 from tlkeras.training.part import compile_part, keep_reference
+from tlkeras.training.resume import open_place
 
 if TYPE_CHECKING:
     import keras
@@ -46,6 +46,8 @@ def fit(
     optimizer: "keras.optimizers.Optimizer | None" = None,
     loss: "keras.losses.Loss | None" = None,
     callbacks: "Sequence[keras.callbacks.Callback]" = (),
+    save_every: float = 30.0,
+    reproducible: bool = False,
 ) -> History:
     """Train `model` in place; each phase ends with its best weights by validation accuracy.
 
@@ -60,27 +62,41 @@ def fit(
         flip: Mirror half of the pictures of each augmented view; only where left and right mean the same.
         views: The most views of a training example that are made and kept, the original among them; phases that augment read
             another one in each epoch.
-        run: Where to write `history.csv`, `training.png`, `model.keras` and a checkpoint after each phase; a resumed run skips
-            the phases that have one.
+        run: Where to write `history.csv`, `training.png`, `model.keras` and, while training, checkpoints, from which the next
+            call with the same arguments goes on.
         optimizer: Used, with its own learning rate, in each phase that trains by gradient; a fresh copy for each.
         loss: Takes the encoded targets (classes: integers) and logits; with it the closed-form solver is not used.
-        callbacks: Added to those that tlkeras uses.
+        callbacks: Added to those that tlkeras uses. One with the methods of `tlkeras.training.resume.Resumable` goes on from
+            its state in a resumed run.
+        save_every: Seconds between checkpoints within an epoch; 0 writes one after each step. Another one follows each epoch.
+            They take at most 2 % of the time: if one is slow, the next ones come later.
+        reproducible: Let TensorFlow use deterministic operations only, for the whole process; see docs/training.md.
 
     Returns:
         The history, a row for each epoch.
 
     Raises:
         TrainingError: The loss became infinite or not a number.
+        TlkerasError: The checkpoints in the run folder belong to another training.
     """
     started = time.monotonic()
+    if reproducible:
+        _use_deterministic_operations(seed)
     history = History()
     reference = keep_reference(model, phases)
-    done = restore_checkpoint(run.path, model.network, history) if run else 0
+    settings = {"batch_size": batch_size, "seed": seed, "balance": balance, "flip": flip, "views": views}
+    settings |= {"optimizer": str(optimizer and optimizer.get_config()), "loss": str(loss and loss.get_config())}
+    place = open_place(run, model, splits, phases, save_every=save_every, **settings) if run else None
+    done = place.restore(model.network, history) if place else 0
     cuts = [set_trainable(model, phase) for phase in phases]
     data = read_training_data(model, splits, phases, balance=balance, flip=flip, views=views, seed=seed)
     needs = [Need(cut, phase.solver == "gradient" and len(data.views) > 1) for cut, phase in zip(cuts, phases, strict=True)]
     frozen = FrozenPart(model.segments, data.views, data.val)
-    frozen.compute(needs[done:])
+    if done < len(phases):
+        frozen.compute(needs)  # those of finished phases too: another set of outputs might be computed in another order
+    for need in needs[:done]:
+        frozen.changed_from(need.cut)
+    training = Training(TASKS[model.task], data, frozen, history, batch_size, callbacks, place)
     for index, (phase, need) in enumerate(zip(phases, needs, strict=True)):
         if index < done:
             log.info("Phase %d of %d, %s: was done before, its weights are restored", index + 1, len(phases), phase.name)
@@ -96,17 +112,25 @@ def fit(
             upper = compile_part(
                 adapted, phase, need.cut, data, steps, optimizer=optimizer, loss=loss, reference=reference, seed=seed + index
             )
-            _train(adapted, upper, phase, frozen, need, data, history, batch_size, seed + index, callbacks)
+            train_phase(training, upper, phase, index, need, seed + index)
             merge_adapters(adapted, model)
         frozen.changed_from(need.cut)
-        if run:
-            save_checkpoint(run.path, index + 1, model.network, history)
+        if place:
+            place.finish_phase(index + 1, model.network, history)
     if run and len(data.views) > 1 and model.modality == "image":
         write_file(run.path / "augmentation.png", lambda path: save_views(data.views, path))
     if run:
         _save(model, history, run)
     log.info("Trained in %.1f s", time.monotonic() - started)
     return history
+
+
+def _use_deterministic_operations(seed: int) -> None:
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(seed)  # operations that draw random numbers without a seed are refused then
+    tf.config.experimental.enable_op_determinism()
 
 
 def _prepare(model: TransferModel, phase: Phase, seed: int) -> None:
@@ -151,50 +175,6 @@ def _solve_head(
         solution.scores[metric],
         solution.scores[f"val_{metric}"],
         seconds,
-    )
-
-
-def _train(
-    model: TransferModel,
-    upper: "keras.Model",
-    phase: Phase,
-    frozen: FrozenPart,
-    need: Need,
-    data: TrainingData,
-    history: History,
-    batch_size: int,
-    seed: int,
-    callbacks: "Sequence[keras.callbacks.Callback]",
-) -> None:
-    from keras.callbacks import ReduceLROnPlateau
-
-    from tlkeras.training.callbacks import BestWeights, StopOnNaN, Table
-
-    rows, lower = frozen.rows(need), frozen.lower(need)
-    steps = math.ceil(len(data.targets[0]) / batch_size)
-    start = history.last_best() if phase.initialise == "pretrained" else {}
-    task, balance = TASKS[model.task], data.balance
-    own = [StopOnNaN(phase), BestWeights(phase.patience, task, start), Table(phase, task, history, steps, start)]
-    if phase.schedule == "plateau":
-        own.append(ReduceLROnPlateau(factor=0.5, patience=2))
-    upper.fit(
-        train_batches(
-            rows.views,
-            data.targets,
-            upper.inputs,
-            batch_size=batch_size,
-            seed=seed,
-            epochs=phase.epochs,
-            weights=balance.weights if balance.mode in ("weights", "sampling") else None,
-            sampling=balance.mode == "sampling",
-            lower=lower,
-        ),
-        validation_data=eval_batches(rows.val, data.val_targets, upper.inputs, batch_size=64, lower=lower),
-        epochs=phase.epochs,
-        steps_per_epoch=steps,
-        shuffle=False,
-        callbacks=[*own, *callbacks],
-        verbose=0,
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tlkeras.data import decode
-from tlkeras.data.decode import decode_image, iterate_pixels, read_pixels, resize_pixels
+from tlkeras.data.decode import decode_image, decode_sizes, iterate_pixels, read_pixels, read_sizes, resize_pixels
 from tlkeras.data.examples import ImageArrays, ImageFiles, Texts
 from tlkeras.data.image_files import read_image_file, sniff_format
 from tlkeras.errors import DataError
@@ -278,3 +278,32 @@ def test_the_resize_mode_says_what_becomes_of_a_wide_picture(mode, corner, edge)
 def test_an_unknown_resize_mode_is_refused():
     with pytest.raises(ValueError, match="unknown resize mode 'zoom'; allowed: crop, pad, squash"):
         decode_image(_as_png(np.zeros((4, 4, 3), np.uint8)), 4, resize="zoom")
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF"])
+@pytest.mark.parametrize("resize", ["crop", "pad", "squash"])
+def test_several_sizes_of_a_picture_are_what_each_alone_is(format, resize):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options = {"exif": exif} if format == "JPEG" else {}
+    data = encode(smooth(700, 420), format, **options)
+    for sizes in ((40, 90, 200, 105), (200, 40)):  # JPEG is decoded at three scales for them
+        for size, square in zip(sizes, decode_sizes(data, sizes, resize=resize), strict=True):
+            np.testing.assert_array_equal(square, decode_image(data, size, resize=resize))
+
+
+def test_a_picture_is_decoded_once_for_each_scale_only(monkeypatch):
+    loaded = []
+    load = decode._to_rgb
+    monkeypatch.setattr(decode, "_to_rgb", lambda image: (loaded.append(image.size), load(image))[1])
+    decode_sizes(encode(smooth(800, 800), "JPEG"), (200, 190, 100, 96))
+    assert loaded == [(400, 400), (200, 200)]
+    loaded.clear()
+    decode_sizes(encode(smooth(800, 800), "PNG"), (200, 100))
+    assert loaded == [(800, 800)]
+
+
+def test_a_store_is_read_at_several_sizes_in_order():
+    store = ImageArrays(np.random.default_rng(0).integers(0, 256, (70, 20, 24, 3)).astype(np.uint8))
+    for size, pixels in zip((9, 16), read_sizes(store, (9, 16)), strict=True):
+        np.testing.assert_array_equal(pixels, read_pixels(store, size))

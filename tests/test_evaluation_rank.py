@@ -95,7 +95,7 @@ def test_random_weights_that_do_as_well_mean_that_none_helps(ranking):
 def test_only_training_examples_are_looked_at(splits, monkeypatch):
     seen: list[np.ndarray] = []
 
-    def features(ready, part):
+    def features(ready, part, **_):
         seen.append(part.ids)
         return (np.eye(len(part)),), 0
 

@@ -8,12 +8,13 @@ import pytest
 from PIL import Image
 
 from tests.networks import SIZE, squares, tiny_source
+from tlkeras.data.decode import read_sizes
 from tlkeras.data.examples import Examples, ImageFiles, Texts
 from tlkeras.data.targets import NoTargets
 from tlkeras.errors import TlkerasError
-from tlkeras.features import pooled, workers
+from tlkeras.features import inputs, pooled, workers
 from tlkeras.features.engine import run_network
-from tlkeras.features.inputs import read_inputs
+from tlkeras.features.inputs import SharedPixels, read_inputs
 from tlkeras.features.pooled import example_digests, pooled_features, prepare
 from tlkeras.features.rows import ragged
 from tlkeras.features.workers import latency_ms, run_litert
@@ -116,7 +117,7 @@ def test_without_litert_the_features_come_from_tensorflow_and_there_is_no_latenc
     def refuse(*_, **__):
         raise TlkerasError("LiteRT has no operation for X")
 
-    monkeypatch.setattr(pooled, "convert", refuse)
+    monkeypatch.setattr(pooled, "convert_quickly", refuse)
     monkeypatch.setenv("TLKERAS_CACHE", "off")
     ready = prepare(source)
     found, _ = pooled_features(ready, squares(5, seed=1))
@@ -128,8 +129,55 @@ def test_latency_is_measured_once_for_a_network(source, monkeypatch):
     first = latency_ms(prepare(source))
     assert first is not None
     assert first > 0
-    monkeypatch.setattr(workers, "load_litert", lambda *_, **__: pytest.fail("measured again"))
+    monkeypatch.setattr(workers, "open_runner", lambda *_, **__: pytest.fail("measured again"))
     assert latency_ms(prepare(source)) == first
+
+
+def test_a_file_that_was_converted_or_refused_is_kept_for_later(source, monkeypatch):
+    content = prepare(source).converted()
+    assert content is not None
+
+    def refuse(*_, **__):
+        raise TlkerasError("LiteRT has no operation for X")
+
+    monkeypatch.setattr(pooled, "convert_quickly", refuse)
+    assert prepare(source).converted() == content
+    assert prepare(source, [1]).converted() is None  # another network
+    monkeypatch.setattr(pooled, "convert_quickly", lambda *_, **__: pytest.fail("tried again"))
+    assert prepare(source, [1]).converted() is None
+
+
+def test_pictures_for_several_sizes_are_decoded_once_and_are_what_each_source_reads(source, monkeypatch):
+    examples = squares(10, seed=0)
+    larger = replace(source, input_size=17)
+    calls: list[tuple[int, ...]] = []
+
+    def read(store, sizes, **options):
+        calls.append(tuple(sizes))
+        return read_sizes(store, sizes, **options)
+
+    monkeypatch.setattr(inputs, "read_sizes", read)
+    shared = SharedPixels(examples, [17, SIZE, 17], resize="crop")
+    for one in (source, larger, source):
+        np.testing.assert_array_equal(shared(examples, one).values, read_inputs(examples, one).values)
+    part = examples.take([7, 2])
+    np.testing.assert_array_equal(shared(part, larger).values, read_inputs(part, larger).values)
+    assert calls == [(SIZE, 17)]
+    others = squares(3, seed=5)
+    np.testing.assert_array_equal(shared(others, source).values, read_inputs(others, source).values)
+    squashed = replace(source, resize="squash")
+    np.testing.assert_array_equal(shared(examples, squashed).values, read_inputs(examples, squashed).values)
+
+
+@pytest.mark.parametrize("spared", ["one size", "a few", "no memory"])
+def test_pictures_are_not_decoded_for_all_sizes_where_that_would_not_pay(source, monkeypatch, spared):
+    monkeypatch.setattr(inputs, "read_sizes", lambda *_, **__: pytest.fail("read at all sizes"))
+    examples = squares(10, seed=0)
+    if spared == "no memory":
+        monkeypatch.setattr(inputs, "available_bytes", lambda: 4 * 10 * 3 * (SIZE**2 + 17**2))
+    shared = SharedPixels(examples, [SIZE] if spared == "one size" else [SIZE, 17], resize="crop")
+    asked = examples.take(range(5)) if spared == "a few" else examples
+    assert len(shared(asked, source)) == len(asked)
 
 
 def test_contents_are_told_apart_where_files_have_no_digest(tmp_path):

@@ -50,6 +50,15 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path):
     assert [item.name for item in tmp_path.iterdir()] == ["saved_model"]
 
 
+def test_a_link_is_replaced_and_never_written_through(tmp_path):
+    elsewhere = tmp_path / "elsewhere.txt"
+    elsewhere.write_text("precious")
+    link = tmp_path / "out.txt"
+    link.symlink_to(elsewhere)
+    write_text(link, "new")
+    assert (elsewhere.read_text(), link.read_text(), link.is_symlink()) == ("precious", "new", False)
+
+
 def test_missing_folders_are_made(tmp_path):
     write_text(tmp_path / "a" / "b" / "c.txt", "é\n")
     assert (tmp_path / "a" / "b" / "c.txt").read_bytes() == "é\n".encode()

@@ -7,7 +7,7 @@ It needs Pillow and NumPy only, and starts in a few hundredths of a second.
 import io
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import import_module
 
@@ -59,19 +59,49 @@ def decode_image(data: bytes, size: int, *, resize: str = "crop") -> np.ndarray:
     Raises:
         ValueError: With a plain reason: empty, not a picture, truncated, damaged, too many pixels, extreme shape.
     """
+    return decode_sizes(data, (size,), resize=resize)[0]
+
+
+def decode_sizes(data: bytes, sizes: Sequence[int], *, resize: str = "crop") -> list[np.ndarray]:
+    """Return an encoded picture at several sizes, each as `decode_image` returns it, decoded only once as far as that is equal.
+
+    Args:
+        data: The content of a picture file.
+        sizes: The sides of the results in pixels.
+        resize: One of `RESIZE_MODES`.
+
+    Raises:
+        ValueError: See `decode_image`.
+    """
     kind = require_format(data[:512])
+    decoded: dict[tuple[int, int], tuple[Image.Image, Image.Image]] = {}
+    squares = []
     try:
-        image = _open_heif(data) if kind == "HEIF" else _open(data, kind)
-        image.draft(None, (2 * size, 2 * size))
-        image.load()
-        square = _to_square(_to_rgb(image), size, resize)
-        return np.array(square if kind == "HEIF" else _upright(square, image))
+        for size in sizes:
+            image, rgb = _decode(data, kind, size, decoded)
+            square = _to_square(rgb, size, resize)
+            squares.append(np.array(square if kind == "HEIF" else _upright(square, image)))
     except _RefusedError as error:
         raise ValueError(str(error)) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ValueError(f"more than {MAX_PIXELS:,} pixels, which is the limit") from None
     except Exception as error:  # Pillow raises anything from SyntaxError to struct.error on damaged files
         raise ValueError(_plain_reason(kind, error)) from None
+    return squares
+
+
+def _decode(
+    data: bytes, kind: str, size: int, decoded: dict[tuple[int, int], tuple[Image.Image, Image.Image]]
+) -> tuple[Image.Image, Image.Image]:
+    """The picture at the scale for a size, as it is and as RGB; from `decoded` where that has this scale already."""
+    if kind == "HEIF" and decoded:
+        return next(iter(decoded.values()))
+    image = _open_heif(data) if kind == "HEIF" else _open(data, kind)
+    image.draft(None, (2 * size, 2 * size))
+    if image.size not in decoded:
+        image.load()
+        decoded[image.size] = image, _to_rgb(image)
+    return decoded[image.size]
 
 
 def resize_pixels(array: np.ndarray, size: int, *, resize: str = "crop") -> np.ndarray:
@@ -102,13 +132,31 @@ def read_pixels(
     Raises:
         DataError: A picture cannot be decoded; the message names it.
     """
-    pixels = np.empty((len(store), size, size, 3), np.uint8)
+    return read_sizes(store, (size,), resize=resize, on_progress=on_progress)[0]
+
+
+def read_sizes(
+    store: Store, sizes: Sequence[int], *, resize: str = "crop", on_progress: Callable[[int, int], None] | None = None
+) -> list[np.ndarray]:
+    """Return all pictures of a store at several sizes: for each what `read_pixels` returns, in less time.
+
+    Args:
+        store: See `read_pixels`.
+        sizes: The sides in pixels.
+        resize: One of `RESIZE_MODES`.
+        on_progress: See `read_pixels`.
+
+    Raises:
+        DataError: A picture cannot be decoded; the message names it.
+    """
+    pixels = [np.empty((len(store), size, size, 3), np.uint8) for size in sizes]
     done = 0
-    for batch in iterate_pixels(store, size, 64, resize=resize):
-        pixels[done : done + len(batch)] = batch
-        done += len(batch)
+    for rows in _iterate(store, sizes, 64, resize):
+        for whole, squares in zip(pixels, zip(*rows, strict=True), strict=True):
+            whole[done : done + len(rows)] = squares
+        done += len(rows)
         if on_progress:
-            on_progress(done, len(pixels))
+            on_progress(done, len(store))
     return pixels
 
 
@@ -120,27 +168,32 @@ def iterate_pixels(store: Store, size: int, batch_size: int, *, resize: str = "c
     Raises:
         DataError: A picture cannot be decoded; the message names it.
     """
+    for rows in _iterate(store, (size,), batch_size, resize):
+        yield np.stack([square for (square,) in rows])
+
+
+def _iterate(store: Store, sizes: Sequence[int], batch_size: int, resize: str) -> Iterator[list[list[np.ndarray]]]:
     pool = ThreadPoolExecutor()
-    waiting: deque[list[Future[np.ndarray]]] = deque()
+    waiting: deque[list[Future[list[np.ndarray]]]] = deque()
     try:
         for start in range(0, len(store), batch_size):
             rows = range(start, min(start + batch_size, len(store)))
-            waiting.append([pool.submit(_read_row, store, size, row, resize) for row in rows])
+            waiting.append([pool.submit(_read_row, store, sizes, row, resize) for row in rows])
             if len(waiting) > 2:
-                yield np.stack([future.result() for future in waiting.popleft()])
+                yield [future.result() for future in waiting.popleft()]
         while waiting:
-            yield np.stack([future.result() for future in waiting.popleft()])
+            yield [future.result() for future in waiting.popleft()]
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _read_row(store: Store, size: int, row: int, resize: str) -> np.ndarray:
+def _read_row(store: Store, sizes: Sequence[int], row: int, resize: str) -> list[np.ndarray]:
     if isinstance(store, ImageArrays):
-        return resize_pixels(store.pixels[row], size, resize=resize)
+        return [resize_pixels(store.pixels[row], size, resize=resize) for size in sizes]
     if not isinstance(store, (ImageFiles, EncodedImages)):
         raise TypeError(f"Pixels come from ImageFiles, EncodedImages or ImageArrays. Received: {type(store).__name__}")
     try:
-        return decode_image(store.encoded(row), size, resize=resize)
+        return decode_sizes(store.encoded(row), sizes, resize=resize)
     except ValueError as error:
         raise DataError(f"Cannot read {store.where(row)}: {error}. Replace or remove the file and run again.") from None
 

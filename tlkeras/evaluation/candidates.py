@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from tlkeras.data.examples import Splits
+from tlkeras.data.examples import Examples, Splits
 from tlkeras.errors import unknown
+from tlkeras.features.inputs import SharedPixels
 from tlkeras.sources.blocks import with_random_weights
 from tlkeras.sources.catalog import SourceRow, list_sources
-from tlkeras.sources.image import load_image_source
+from tlkeras.sources.image import load_image_source, planned_size
 from tlkeras.sources.model import SourceModel
 from tlkeras.sources.text import load_text_source
 
@@ -78,6 +79,30 @@ def candidates(
     return {
         name: by_name(source) if isinstance(source, str) else given(source) for name, source in zip(names, chosen, strict=True)
     }
+
+
+def shared_pixels(
+    splits: Splits, examples: Examples, sources: Sequence[str | SourceModel] | None, *, image_size: int | None, resize: str
+) -> SharedPixels | None:
+    """Return what reads pictures for all candidates and decodes each once; None for texts.
+
+    Args:
+        splits: The data.
+        examples: Those that are ranked on.
+        sources: See `candidates`.
+        image_size: See there.
+        resize: See there.
+    """
+    if splits.modality != "image":
+        return None
+    chosen: Sequence[str | SourceModel] = weights_here("image") if sources is None else sources
+    sizes = [
+        source.input_size
+        if isinstance(source, SourceModel)
+        else planned_size(source, image_size=image_size, pictures=splits.train)
+        for source in chosen
+    ]
+    return SharedPixels(examples, sizes, resize=resize)
 
 
 def static_order(sources: Mapping[str, SourceModel]) -> tuple[list[str], str]:

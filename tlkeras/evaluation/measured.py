@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +19,13 @@ from tlkeras.evaluation.name_similarity import NameSimilarity, can_compare_names
 from tlkeras.evaluation.ranking import order
 from tlkeras.features.distance import Distance, domain_distances
 from tlkeras.features.pooled import FeaturePass, pooled_features, prepare
+from tlkeras.features.rows import Rows
 from tlkeras.features.workers import latency_ms
 from tlkeras.sources.class_names import source_classes
 from tlkeras.sources.model import SourceModel
+
+Read = Callable[[Examples, SourceModel], Rows]
+"""Reads examples for a source model; see `pooled_features`."""
 
 log = logging.getLogger("tlkeras")
 
@@ -54,7 +58,14 @@ def objection(name: str, modality: str, limits: Limits) -> str | None:
 
 
 def measure(
-    load: Load, examples: Examples, splits: Splits, *, limits: Limits, scores: Collection[str], facts: bool
+    load: Load,
+    examples: Examples,
+    splits: Splits,
+    *,
+    limits: Limits,
+    scores: Collection[str],
+    facts: bool,
+    read: Read | None = None,
 ) -> Measured | str:
     """Return everything about one candidate, or why it is left out.
 
@@ -65,6 +76,7 @@ def measure(
         limits: What it must keep to.
         scores: See `score_features`.
         facts: Whether to measure latency, distances and the similarity of names.
+        read: See `pooled_features`.
     """
     started = time.monotonic()
     try:
@@ -79,7 +91,7 @@ def measure(
     reason = limits.too_slow(latency)
     if reason:
         return reason
-    (features,), _ = pooled_features(ready, examples)
+    (features,), _ = pooled_features(ready, examples, read=read)
     return Measured(
         source=source,
         scores=score_features(features, examples, splits, source, scores=scores),
@@ -106,7 +118,7 @@ def _distances(ready: FeaturePass, features: np.ndarray) -> Mapping[str, Distanc
 
 
 def against_random(
-    best: Measured, load: Load, examples: Examples, splits: Splits, *, seed: int
+    best: Measured, load: Load, examples: Examples, splits: Splits, *, seed: int, read: Read | None = None
 ) -> tuple[Measure | None, Measure | None]:
     """Return the score of the best one's architecture with random weights, and what the best has more.
 
@@ -116,6 +128,7 @@ def against_random(
         examples: Whose features are probed.
         splits: The data that they are from.
         seed: Seed of the random weights.
+        read: See `pooled_features`.
 
     Returns:
         None and None where the best has random weights itself.
@@ -127,6 +140,6 @@ def against_random(
     except TlkerasError as error:
         log.warning("The best one is not compared with random weights: %s", error)
         return None, None
-    (features,), _ = pooled_features(prepare(twin), examples)
+    (features,), _ = pooled_features(prepare(twin), examples, read=read)
     scores = score_features(features, examples, splits, twin, scores=()).examples
     return order({"null": scores}, seed=seed).scores["null"], paired_gain(best.scores.examples, scores, seed=seed)

@@ -10,7 +10,7 @@ import numpy as np
 
 from tlkeras.data.examples import Examples, Skipped, Splits
 from tlkeras.errors import WeightsError
-from tlkeras.evaluation.candidates import candidates, licence, megabytes, parameters, static_order
+from tlkeras.evaluation.candidates import candidates, licence, megabytes, parameters, shared_pixels, static_order
 from tlkeras.evaluation.feature_scores import METRICS, SCORES
 from tlkeras.evaluation.limits import Limits
 from tlkeras.evaluation.measured import Measured, against_random, measure, objection
@@ -64,12 +64,13 @@ def rank(
     started = time.monotonic()
     examples = draw(splits.train, limit, seed=seed)
     loads = candidates(splits, sources, image_size=image_size, sequence_length=sequence_length, seed=seed, resize=resize)
+    read = shared_pixels(splits, examples, sources, image_size=image_size, resize=resize)
     limits = limits or Limits()
     found: dict[str, Measured] = {}
     left_out: list[Skipped] = []
     for name, load in loads.items():
         reason = objection(name, splits.modality, limits)
-        measured = reason or measure(load, examples, splits, limits=limits, scores=scores, facts=facts)
+        measured = reason or measure(load, examples, splits, limits=limits, scores=scores, facts=facts, read=read)
         if isinstance(measured, Measured):
             found[name] = measured
             log.info("%s: %s", name, _progress(measured, METRICS[task_of(splits)[0].name]))
@@ -80,7 +81,8 @@ def rank(
         reasons = "; ".join(f"{one.where}: {one.reason}" for one in left_out)
         raise WeightsError(f"No source model is left to rank. {reasons or 'None has its weights here; see tlkeras sources.'}")
     ranking = _arrange(found, splits, len(examples), facts, seed)
-    nulls = against_random(found[ranking.best], loads[ranking.best], examples, splits, seed=seed) if null else (None, None)
+    best = ranking.best
+    nulls = against_random(found[best], loads[best], examples, splits, seed=seed, read=read) if null else (None, None)
     return replace(
         ranking,
         null=nulls[0],

@@ -2,10 +2,11 @@
 
 import logging
 import tempfile
+from collections.abc import Sequence
 
 import numpy as np
 
-from tlkeras.data.decode import iterate_pixels, read_pixels
+from tlkeras.data.decode import iterate_pixels, read_pixels, read_sizes
 from tlkeras.data.examples import Examples, Texts
 from tlkeras.data.pipelines import tokenize
 from tlkeras.features.memory import available_bytes
@@ -45,3 +46,42 @@ def _pixels_in_a_file(examples: Examples, size: int, resize: str) -> np.ndarray:
         pixels[start : start + len(batch)] = batch
         start += len(batch)
     return pixels
+
+
+class SharedPixels:
+    """Reads some pictures for several source models; each is decoded once for the sizes of all, while these fit the memory.
+
+    Call it like `read_inputs`: it gives the same.
+    """
+
+    def __init__(self, examples: Examples, sizes: Sequence[int], *, resize: str) -> None:
+        """Nothing is decoded yet.
+
+        Args:
+            examples: All pictures that will be asked for; others are read on their own, and so is a small part of these.
+            sizes: The sizes of the source models.
+            resize: How a picture becomes a square.
+        """
+        self._examples, self._resize = examples, resize
+        self._sizes = tuple(sorted(set(sizes)))
+        self._rows = {name: row for row, name in enumerate(examples.ids.tolist())}
+        self._pixels: dict[int, np.ndarray] = {}
+
+    def __call__(self, examples: Examples, source: SourceModel) -> Rows:
+        """Return what `source.network` reads for each example."""
+        rows = [self._rows.get(name, -1) for name in examples.ids.tolist()]
+        if -1 in rows or not self._serves(source, len(rows)):
+            return read_inputs(examples, source)
+        if not self._pixels:
+            squares = read_sizes(self._examples.store, self._sizes, resize=self._resize)
+            self._pixels = dict(zip(self._sizes, squares, strict=True))
+        pixels = self._pixels[source.input_size]
+        return Rows(pixels if rows == list(range(len(pixels))) else pixels[rows])
+
+    def _serves(self, source: SourceModel, count: int) -> bool:
+        if source.modality != "image" or source.resize != self._resize or source.input_size not in self._sizes:
+            return False
+        needed = len(self._rows) * 3 * sum(size * size for size in self._sizes)
+        # For a few of the pictures, or one size, reading them all at all sizes would not pay.
+        pays = len(self._sizes) > 1 and 2 * count > len(self._rows) and needed < available_bytes() // 4
+        return bool(self._pixels) or pays

@@ -92,7 +92,8 @@ def convert_saved_model(
 ) -> bytes:
     """Convert the `serving_default` signature of a SavedModel; see `convert`.
 
-    From a SavedModel, because `TFLiteConverter.from_concrete_functions` was seen to give a file that answers NaN, and no error.
+    From a SavedModel, because `TFLiteConverter.from_concrete_functions` was seen to give a file that answers NaN, and no error
+    (for what is checked at once there is `tlkeras.features.quick_conversion`).
 
     Args:
         folder: The SavedModel.
@@ -119,6 +120,15 @@ def convert_saved_model(
         converter.representative_dataset = calibration
         if uint8:
             converter.inference_input_type = converter.inference_output_type = tf.uint8
+    return run_converter(converter)
+
+
+def run_converter(converter: Any) -> bytes:
+    """Run a `tf.lite.TFLiteConverter`, and say in plain words what it refuses.
+
+    Raises:
+        TlkerasError: LiteRT has no operation for something; the message names it.
+    """
     try:
         with quiet(), warnings.catch_warnings():
             # TensorFlow calibrates with its own interpreter, of which it says that it is going.

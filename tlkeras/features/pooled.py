@@ -13,10 +13,11 @@ import numpy as np
 from tlkeras.data.contents import content_digests
 from tlkeras.data.examples import EncodedImages, Examples, ImageArrays, ImageFiles
 from tlkeras.errors import TlkerasError
-from tlkeras.features.cache import cache_key, cached_rows
+from tlkeras.features.cache import cache_key, cached_rows, read_arrays, write_arrays
 from tlkeras.features.engine import run_network
 from tlkeras.features.inputs import read_inputs
-from tlkeras.features.litert import convert
+from tlkeras.features.quick_conversion import convert_quickly
+from tlkeras.features.rows import Rows
 from tlkeras.features.workers import run_litert
 from tlkeras.sources.model import SourceModel
 
@@ -37,7 +38,8 @@ class FeaturePass:
         identity: What the features depend on besides the examples, for the keys of the cache.
         network: From the source's inputs to one vector for each boundary.
         sample: One example that the network reads, always the same for this modality and size.
-        converted: Returns the network as a LiteRT model, None where LiteRT cannot run it; converts at the first call only.
+        converted: Returns the network as a LiteRT model for `run_litert`, None where LiteRT cannot run it; converts once and
+            keeps the file in the cache.
     """
 
     source: SourceModel
@@ -60,16 +62,32 @@ def prepare(source: SourceModel, cuts: Sequence[int] | None = None) -> FeaturePa
     network = pooled_network(source, chosen)
     widths = tuple(int(output.shape[-1]) for output in network.outputs)
 
+    sample = noise(source)
+    answers = [np.asarray(values) for values in _listed(network(sample, training=False))]
+    identity = identify(source, network, answers)
+
     @functools.cache
     def converted() -> bytes | None:
-        try:
-            return convert(network)
-        except TlkerasError as error:
-            log.info("%s runs in TensorFlow here and has no latency: %s", source.name, error)
-            return None
+        content, reason = _converted(network, sample, answers, cache_key(kind="converted", cuts=chosen, **identity))
+        if content is None:
+            log.info("%s runs in TensorFlow here and has no latency: %s", source.name, reason)
+        return content
 
-    sample = noise(source)
-    return FeaturePass(source, chosen, widths, identify(source, network, sample), network, sample, converted)
+    return FeaturePass(source, chosen, widths, identity, network, sample, converted)
+
+
+def _converted(
+    network: "keras.Model", sample: np.ndarray, answers: Sequence[np.ndarray], key: str
+) -> tuple[bytes | None, str | None]:
+    """The LiteRT model of a network, or why there is none; either is kept."""
+    kept = read_arrays(key)
+    if kept is None:
+        try:
+            kept = {"content": np.frombuffer(convert_quickly(network, sample, answers), np.uint8)}
+        except TlkerasError as error:
+            kept = {"reason": np.array(str(error))}
+        write_arrays(key, kept)
+    return (kept["content"].tobytes(), None) if "content" in kept else (None, str(kept["reason"]))
 
 
 def pooled_network(source: SourceModel, cuts: Sequence[int]) -> "keras.Model":
@@ -108,7 +126,9 @@ def _pool(tensors: "Sequence[keras.KerasTensor]") -> "keras.KerasTensor":
     return keras.ops.concatenate(vectors, axis=-1) if len(vectors) > 1 else vectors[0]
 
 
-def pooled_features(ready: FeaturePass, examples: Examples) -> tuple[tuple[np.ndarray, ...], int]:
+def pooled_features(
+    ready: FeaturePass, examples: Examples, *, read: Callable[[Examples, SourceModel], Rows] | None = None
+) -> tuple[tuple[np.ndarray, ...], int]:
     """Return the features of some examples at each boundary, and how many examples had to be computed.
 
     Computed in LiteRT on all cores (several times as fast as TensorFlow on a CPU), or in TensorFlow where there is a GPU or
@@ -117,6 +137,7 @@ def pooled_features(ready: FeaturePass, examples: Examples) -> tuple[tuple[np.nd
     Args:
         ready: What `prepare` returned.
         examples: Their pictures or texts.
+        read: Reads examples for a source model in place of `read_inputs`, as a `SharedPixels` does.
 
     Returns:
         float32, shape `(n, width)` for each of `ready.cuts`; and the number that was not in the cache.
@@ -125,7 +146,7 @@ def pooled_features(ready: FeaturePass, examples: Examples) -> tuple[tuple[np.nd
     key = cache_key(kind="pooled", engine=engine, cuts=ready.cuts, shape=_array_shape(examples), **ready.identity)
 
     def compute(indices: np.ndarray) -> np.ndarray:
-        inputs = read_inputs(examples.take(indices), ready.source)
+        inputs = (read or read_inputs)(examples.take(indices), ready.source)
         content = ready.converted() if engine == "litert" else None
         if content is None:
             found = [rows.values for rows in run_network(ready.network, [inputs])]
@@ -135,6 +156,10 @@ def pooled_features(ready: FeaturePass, examples: Examples) -> tuple[tuple[np.nd
 
     values, computed = cached_rows(key, example_digests(examples), compute)
     return tuple(np.split(values, np.cumsum(ready.widths)[:-1], axis=1)), computed
+
+
+def _listed(outputs: Any) -> list[Any]:
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
 def noise(source: SourceModel) -> np.ndarray:
@@ -147,10 +172,15 @@ def noise(source: SourceModel) -> np.ndarray:
     return np.where(ids == source.pad_id, (source.pad_id + 1) % vocabulary, ids)
 
 
-def identify(source: SourceModel, network: "keras.Model", sample: np.ndarray) -> dict[str, Any]:
+def identify(source: SourceModel, network: "keras.Model", outputs: Sequence[np.ndarray]) -> dict[str, Any]:
     """Return what tells the features of a source model from those of any other, for `cache_key`.
 
     The weights alone do not: another scaling or stride has the same. So the answers to a sample count too.
+
+    Args:
+        source: The source model.
+        network: See `FeaturePass`.
+        outputs: What it gives for the sample.
     """
     digest = hashlib.sha256()
     for weight in network.weights:
@@ -158,8 +188,7 @@ def identify(source: SourceModel, network: "keras.Model", sample: np.ndarray) ->
         digest.update(f"{values.dtype}{values.shape}".encode())
         digest.update(values.tobytes())
     answers = hashlib.sha256()
-    outputs = network(sample, training=False)
-    for output in outputs if isinstance(outputs, list | tuple) else [outputs]:
+    for output in outputs:
         values = np.asarray(output, np.float64)
         answers.update(np.round(values / (np.abs(values).max() or 1.0), 3).tobytes())
     tokenizer = hashlib.sha256(source.tokenizer.to_str().encode()).hexdigest() if source.tokenizer else None

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tlkeras.features.cache import cache_key, read_arrays, write_arrays
-from tlkeras.features.litert import LiteRTModel, load_litert
 from tlkeras.features.memory import available_bytes
+from tlkeras.features.quick_conversion import Runner, open_runner
 from tlkeras.features.rows import Rows, ordered_batches
 
 if TYPE_CHECKING:
@@ -36,18 +36,16 @@ def run_litert(content: bytes, inputs: Rows, *, workers: int | None = None) -> l
     """
     # Each interpreter holds the weights twice, as they are and packed for its kernels.
     count = workers or max(1, min(os.cpu_count() or 1, MOST_WORKERS, available_bytes() // (4 * len(content))))
-    idle: SimpleQueue[LiteRTModel] = SimpleQueue()
+    idle: SimpleQueue[Runner] = SimpleQueue()
     for _ in range(count):
-        idle.put(load_litert(content, threads=1))
+        idle.put(open_runner(content))
     results: list[list[np.ndarray]] = [[] for _ in range(len(inputs))]
 
     def run(indices: np.ndarray) -> None:
         model = idle.get()
         try:
-            ((name, (dtype, _)),) = model.inputs.items()
             for index in indices:
-                outputs = model(**{name: inputs.batch(np.array([index])).astype(dtype)})
-                results[index] = [outputs[f"output_{place}"][0].copy() for place in range(len(outputs))]
+                results[index] = [output[0].copy() for output in model(inputs.batch(np.array([index])))]
         finally:
             idle.put(model)
 
@@ -69,15 +67,13 @@ def latency_ms(ready: "FeaturePass") -> float | None:
     content = ready.converted()
     if content is None:
         return None
-    model = load_litert(content, threads=1)
-    ((name, (dtype, _)),) = model.inputs.items()
-    batch = ready.sample.astype(dtype)
+    model = open_runner(content)
     times: list[float] = []
     for _ in range(2):
-        model(**{name: batch})
+        model(ready.sample)
     while len(times) < LEAST_RUNS or (sum(times) < LEAST_SECONDS and len(times) < MOST_RUNS):
         started = time.perf_counter()
-        model(**{name: batch})
+        model(ready.sample)
         times.append(time.perf_counter() - started)
     milliseconds = float(np.quantile(times, 0.1)) * 1000
     write_arrays(key, {"milliseconds": np.array(milliseconds)})

@@ -1,6 +1,7 @@
 """Image source models: loading one by its name, or from a file or folder."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,9 +62,7 @@ def load_image_source(
         source = _from_disk(name, image_size, resize, feature_map)
         return source if pretrained else with_random_weights(source, seed=seed)
     row = IMAGE_SOURCES[name]
-    if image_size is None:
-        image_size = row.image_size if pictures is None else _size_for(pictures, row.image_size, name)
-    size = _check_size(image_size, row, name)
+    size = planned_size(name, image_size=image_size, pictures=pictures, say=_LOGGER.info)
     if pretrained and row.load:
         loaded = row.load(size)
     else:
@@ -98,18 +97,40 @@ def _from_disk(name: str, image_size: int | None, resize: str, feature_map: bool
     return load_local(Path(name), "image", resize=resize, size=image_size, feature_map=feature_map)
 
 
-def _size_for(pictures: "Examples", own: int, name: str) -> int:
+def planned_size(
+    name: str,
+    *,
+    image_size: int | None = None,
+    pictures: "Examples | None" = None,
+    say: Callable[..., None] = lambda *_: None,
+) -> int:
+    """Return the size in pixels that `load_image_source` gives to a key of `IMAGE_SOURCES`.
+
+    Args:
+        name: The key.
+        image_size: See `load_image_source`.
+        pictures: See there.
+        say: Called with a message and its arguments where that is another size than one might expect.
+
+    Raises:
+        ValueError: The size is not allowed.
+    """
+    row = IMAGE_SOURCES[name]
+    if image_size is None:
+        image_size = row.image_size if pictures is None else _size_for(pictures, row.image_size, name, say)
+    return _check_size(image_size, row, name, say)
+
+
+def _size_for(pictures: "Examples", own: int, name: str, say: Callable[..., None]) -> int:
     side = typical_side(pictures.store)
     size = max(97, -(-(side - 1) // 32) * 32 + 1)
     if size >= own:
         return own
-    _LOGGER.info(
-        "%s: image size %d instead of its own %d, because the pictures are %d pixels wide or high", name, size, own, side
-    )
+    say("%s: image size %d instead of its own %d, because the pictures are %d pixels wide or high", name, size, own, side)
     return size
 
 
-def _check_size(size: int, row: ImageSource, name: str) -> int:
+def _check_size(size: int, row: ImageSource, name: str, say: Callable[..., None] = _LOGGER.info) -> int:
     if not isinstance(size, int) or not row.smallest <= size <= LARGEST_IMAGE:
         raise ValueError(
             f"The image size of {name!r} must be a whole number of pixels from {row.smallest} to {LARGEST_IMAGE}. "
@@ -118,5 +139,5 @@ def _check_size(size: int, row: ImageSource, name: str) -> int:
     rounded = -(-(size - row.remainder) // row.step) * row.step + row.remainder
     if rounded != size:
         form = f"{row.step} k" + (f" + {row.remainder}" if row.remainder else "")
-        _LOGGER.info("%s: image size %d rounded up to %d, because it takes %s", name, size, rounded, form)
+        say("%s: image size %d rounded up to %d, because it takes %s", name, size, rounded, form)
     return rounded

@@ -293,9 +293,14 @@ def test_several_sizes_of_a_picture_are_what_each_alone_is(format, resize):
 
 
 def test_a_picture_is_decoded_once_for_each_scale_only(monkeypatch):
-    loaded = []
-    load = decode._to_rgb
-    monkeypatch.setattr(decode, "_to_rgb", lambda image: (loaded.append(image.size), load(image))[1])
+    loaded: list[tuple[int, int]] = []
+    to_rgb = decode._to_rgb
+
+    def note(image):
+        loaded.append(image.size)
+        return to_rgb(image)
+
+    monkeypatch.setattr(decode, "_to_rgb", note)
     decode_sizes(encode(smooth(800, 800), "JPEG"), (200, 190, 100, 96))
     assert loaded == [(400, 400), (200, 200)]
     loaded.clear()

@@ -33,7 +33,7 @@ def quick_only(monkeypatch):
 
 
 @pytest.mark.usefixtures("quick_only")
-def test_twelve_outputs_come_in_their_order_for_batches_of_any_size(sample):
+def test_twelve_outputs_come_in_their_order_for_batches_of_any_size(sample, caplog, capfd):
     network = _network(12)  # by name, output_10 would come before output_2
     run = open_runner(convert_quickly(network, sample, _answers(network, sample)))
     for batch in (1, 5, 2):
@@ -42,6 +42,7 @@ def test_twelve_outputs_come_in_their_order_for_batches_of_any_size(sample):
         assert len(found) == 12
         for place, values in enumerate(found):
             np.testing.assert_allclose(values[:, 0], (place + 1) * x.sum(axis=1), atol=1e-4)
+    assert (caplog.text, *capfd.readouterr()) == ("", "", "")
 
 
 @pytest.mark.parametrize("wrong", ["another network", "fewer outputs", "NaN"])

@@ -4,8 +4,9 @@ The weights are constants of the traced function, so there is no SavedModel to w
 signature, and only this module can run it; what is handed over to others is made by `tlkeras.features.litert`.
 """
 
+import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -69,9 +70,20 @@ def _from_constants(network: "keras.Model") -> bytes:
     (image,) = network.inputs
     with quiet():
         function = tf.function(answer, autograph=False).get_concrete_function(tf.TensorSpec(image.shape, image.dtype, name="x"))
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], None)
+    converter = _without_advice(lambda: tf.lite.TFLiteConverter.from_concrete_functions([function], None))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     return run_converter(converter)
+
+
+def _without_advice(make: Callable[[], Any]) -> Any:
+    # TensorFlow recommends to pass an object, and then goes by way of a SavedModel.
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        return make()
+    finally:
+        logger.setLevel(level)
 
 
 def open_runner(content: bytes) -> Runner:
@@ -80,6 +92,8 @@ def open_runner(content: bytes) -> Runner:
 
     with quiet():
         interpreter = Interpreter(model_content=content, num_threads=1)
+        if not interpreter.get_signature_list():
+            interpreter.allocate_tensors()
     if interpreter.get_signature_list():
         model = load_litert(content, threads=1)
         ((name, (dtype, _)),) = model.inputs.items()
@@ -91,11 +105,14 @@ def open_runner(content: bytes) -> Runner:
         return by_name
     (given,) = interpreter.get_input_details()
     indices = [output["index"] for output in interpreter.get_output_details()]
+    size = tuple(given["shape"])
 
     def by_place(batch: np.ndarray) -> list[np.ndarray]:
-        if tuple(interpreter.get_input_details()[0]["shape"]) != batch.shape:
-            interpreter.resize_tensor_input(given["index"], batch.shape)
-        interpreter.allocate_tensors()
+        nonlocal size
+        if batch.shape != size:
+            size = batch.shape
+            interpreter.resize_tensor_input(given["index"], size)
+            interpreter.allocate_tensors()
         interpreter.set_tensor(given["index"], batch.astype(given["dtype"]))
         interpreter.invoke()
         return [interpreter.get_tensor(index) for index in indices]

@@ -105,7 +105,7 @@ def test_recipes_import_only_tlkeras_and_the_standard_library():
 @pytest.mark.parametrize(
     ("word", "allowed"),
     [
-        (r"ai_edge_litert|ai_edge|litert_torch|tf\.lite\b|TFLiteConverter", ("features/litert.py", "export/")),
+        (r"ai_edge_litert|ai_edge|litert_torch|tf\.lite\b|TFLiteConverter", ("features/litert", "export/")),
         (r"keras_hub|keras_nlp", ("sources/", "tasks/")),
         (r"tensorflow_text", ("sources/", "tasks/", "export/")),
         (r"\btyro\b|\bargparse\b|sys\.argv", ("cli.py",)),

@@ -1,4 +1,4 @@
-"""LiteRT (TensorFlow Lite): the one module that converts networks to it and runs them.
+"""LiteRT (TensorFlow Lite): the modules that convert networks to it and run them are this one and `litert_quick`.
 
 Running needs `ai_edge_litert` alone, neither TensorFlow nor Keras.
 """
@@ -93,7 +93,7 @@ def convert_saved_model(
     """Convert the `serving_default` signature of a SavedModel; see `convert`.
 
     From a SavedModel, because `TFLiteConverter.from_concrete_functions` was seen to give a file that answers NaN, and no error
-    (for what is checked at once there is `tlkeras.features.quick_conversion`).
+    (for what is checked at once there is `tlkeras.features.litert_quick`).
 
     Args:
         folder: The SavedModel.

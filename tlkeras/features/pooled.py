@@ -16,7 +16,7 @@ from tlkeras.errors import TlkerasError
 from tlkeras.features.cache import cache_key, cached_rows, read_arrays, write_arrays
 from tlkeras.features.engine import run_network
 from tlkeras.features.inputs import read_inputs
-from tlkeras.features.quick_conversion import convert_quickly
+from tlkeras.features.litert_quick import convert_quickly
 from tlkeras.features.rows import Rows
 from tlkeras.features.workers import run_litert
 from tlkeras.sources.model import SourceModel

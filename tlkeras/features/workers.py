@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tlkeras.features.cache import cache_key, read_arrays, write_arrays
+from tlkeras.features.litert_quick import Runner, open_runner
 from tlkeras.features.memory import available_bytes
-from tlkeras.features.quick_conversion import Runner, open_runner
 from tlkeras.features.rows import Rows, ordered_batches
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from tlkeras.errors import TlkerasError
-from tlkeras.features import quick_conversion
+from tlkeras.features import litert_quick
 from tlkeras.features.litert import load_litert
-from tlkeras.features.quick_conversion import convert_quickly, open_runner
+from tlkeras.features.litert_quick import convert_quickly, open_runner
 
 
 def _network(outputs: int, *, length: int | None = 8, shift: float = 0.0) -> keras.Model:
@@ -29,7 +29,7 @@ def sample():
 
 @pytest.fixture
 def quick_only(monkeypatch):
-    monkeypatch.setattr(quick_conversion, "convert", lambda _: pytest.fail("went by way of a SavedModel"))
+    monkeypatch.setattr(litert_quick, "convert", lambda _: pytest.fail("went by way of a SavedModel"))
 
 
 @pytest.mark.usefixtures("quick_only")
@@ -49,8 +49,8 @@ def test_twelve_outputs_come_in_their_order_for_batches_of_any_size(sample, capl
 def test_a_quick_file_that_answers_otherwise_is_not_used(sample, monkeypatch, wrong):
     network = _network(2)
     other = {"another network": _network(2, shift=0.1), "fewer outputs": _network(1), "NaN": _network(2, shift=np.nan)}[wrong]
-    made = quick_conversion._from_constants
-    monkeypatch.setattr(quick_conversion, "_from_constants", lambda _: made(other))
+    made = litert_quick._from_constants
+    monkeypatch.setattr(litert_quick, "_from_constants", lambda _: made(other))
     content = convert_quickly(network, sample, _answers(network, sample))
     assert set(load_litert(content).outputs) == {"output_0", "output_1"}  # so it comes from a SavedModel
     found = open_runner(content)(sample)
@@ -59,9 +59,9 @@ def test_a_quick_file_that_answers_otherwise_is_not_used(sample, monkeypatch, wr
 
 @pytest.mark.parametrize("reason", ["a free length", "many weights"])
 def test_what_constants_would_slow_down_goes_by_way_of_a_saved_model(sample, monkeypatch, reason):
-    monkeypatch.setattr(quick_conversion, "_from_constants", lambda _: pytest.fail("made of constants"))
+    monkeypatch.setattr(litert_quick, "_from_constants", lambda _: pytest.fail("made of constants"))
     if reason == "many weights":
-        monkeypatch.setattr(quick_conversion, "MOST_BYTES", 35)  # nine weights of four bytes are 36
+        monkeypatch.setattr(litert_quick, "MOST_BYTES", 35)  # nine weights of four bytes are 36
     network = _network(1, length=None if reason == "a free length" else 8)
     run = open_runner(convert_quickly(network, sample, _answers(network, sample)))
     np.testing.assert_allclose(run(sample)[0][0, 0], sample.sum(), atol=1e-5)

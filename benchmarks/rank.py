@@ -33,15 +33,13 @@ from scipy.stats import weightedtau
 import tlkeras as tl
 from tlkeras.data.examples import Splits
 from tlkeras.evaluation.evaluate import predict_examples
-from tlkeras.evaluation.probes import logistic_probe, ridge_probe, standardise
 from tlkeras.evaluation.rank import rank
-from tlkeras.features.pooled import pooled_features, prepare
 from tlkeras.files import write_json
 from tlkeras.sources.model import SourceModel
 
 IMAGE_SIZE, SEQUENCE_LENGTH = 97, 48
 EPOCHS = {"image": 6, "text": 4}
-SCORES = ("ridge", "knn", "logistic", "log_me", "h_score", "leep", "nce", "ridge_error", "logistic_loss", "accuracy", "size")
+SCORES = ("explained", "ridge", "knn", "logistic", "log_me", "h_score", "leep", "nce", "accuracy", "size")
 log = logging.getLogger("rank benchmark")
 
 SOURCES = {
@@ -131,19 +129,7 @@ def scores_of(source: SourceModel, splits: Splits) -> tuple[dict[str, Any], floa
     accuracy = str(source.facts.get("accuracy") or "")[:5]
     size = sum(block.parameters for block in source.blocks)
     static = {"accuracy": float(accuracy) if accuracy[:1] == "0" else None, "size": size if source.pretrained else 0}
-    return {**one.scores, **smoother(source, splits), **static, "n": one.score.n}, default.seconds
-
-
-def smoother(source: SourceModel, splits: Splits) -> dict[str, float]:
-    """Return what the probes' losses say, which change less from one draw of examples to another than their accuracies do."""
-    (features,), _ = pooled_features(prepare(source), splits.train)
-    labels, targets = splits.train.labels, np.eye(len(splits.classes))[splits.train.labels]
-    standard = standardise(features)
-    likely = logistic_probe(standard, labels, len(splits.classes)).outputs[np.arange(len(labels)), labels]
-    return {
-        "ridge_error": -float(np.mean((ridge_probe(standard, targets).outputs - targets) ** 2)),
-        "logistic_loss": float(np.mean(np.log(np.maximum(likely, 1e-12)))),
-    }
+    return {**one.scores, **static, "n": one.score.n}, default.seconds
 
 
 def table(results: Path) -> str:
@@ -163,7 +149,7 @@ def truth_table(sets: dict[str, Any]) -> Iterator[str]:
     for name in names:
         cells = []
         for entry in sets.values():
-            pick = max(entry["truth"], key=lambda other: entry["scores"][other]["ridge"])
+            pick = max(entry["truth"], key=lambda other: entry["scores"][other]["explained"])
             value = f"{entry['truth'][name]['accuracy']:.3f}" if name in entry["truth"] else ""
             cells.append(f"**{value}**" if name == pick else value)
         yield f"| {name} | " + " | ".join(cells) + " |"

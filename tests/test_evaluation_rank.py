@@ -16,9 +16,10 @@ from tlkeras.evaluation import measured, name_similarity
 from tlkeras.evaluation import rank as ranks
 from tlkeras.evaluation.candidates import static_order
 from tlkeras.evaluation.depth import probe_depth
-from tlkeras.evaluation.feature_scores import score_features, source_probabilities
+from tlkeras.evaluation.feature_scores import FeatureScores, explained, score_features, source_probabilities
 from tlkeras.evaluation.limits import Limits, parse_size, parse_time
 from tlkeras.evaluation.metrics import Measure
+from tlkeras.evaluation.probes import ridge_probe
 from tlkeras.evaluation.rank import draw, pick_source, rank
 from tlkeras.evaluation.ranking import RankedSource, order, words
 from tlkeras.plots import save_depth, save_ranking
@@ -70,6 +71,43 @@ def test_the_source_that_sees_the_class_comes_first_and_the_blind_one_is_at_chan
     assert first.scores["log_me"] > second.scores["log_me"]
     assert first.scores["h_score"] > second.scores["h_score"]
     assert first.latency_ms is not None
+
+
+def test_sources_stand_in_the_order_of_what_the_probe_explains_not_of_its_accuracy(splits, monkeypatch):
+    n = len(splits.train)
+    right, sure = np.arange(n) % 10 < 9, np.full(n, 0.6)
+    scores = {
+        "often right, never sure": FeatureScores(right.astype(float), sure - 0.2, {"ridge": 0.9, "explained": 0.4}),
+        "sure": FeatureScores(np.roll(np.arange(n) % 10 < 8, 1).astype(float), sure, {"ridge": 0.8, "explained": 0.6}),
+    }
+    monkeypatch.setattr(measured, "pooled_features", lambda *_, **__: ((np.zeros((n, 1)),), 0))
+    monkeypatch.setattr(measured, "score_features", lambda features, examples, splits, source, **_: scores[source.name])
+    first, second = rank(splits, [_source(name) for name in scores], facts=False, null=False).sources
+    assert (first.name, first.score.value, first.explained.value) == ("sure", pytest.approx(0.8), pytest.approx(0.6))
+    assert (second.score.value, second.behind.value) == (pytest.approx(0.9), pytest.approx(0.2))
+    assert not second.tied
+
+
+def test_what_a_probe_explains_is_its_r2_from_fits_without_each_example():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(40, 3))
+    y = x @ generator.normal(size=(3, 2)) + generator.normal(size=(40, 2))
+    probe = ridge_probe(x, y, strengths=[0.5])
+    outputs = []
+    for i in range(40):  # by hand: the strength is in units of the scatter's mean eigenvalue over all examples
+        kept = np.arange(40) != i
+        mean, target = x[kept].mean(axis=0), y[kept].mean(axis=0)
+        scatter = (x[kept] - mean).T @ (x[kept] - mean)
+        strength = 0.5 * np.sum((x - x.mean(axis=0)) ** 2) / 3
+        weights = np.linalg.solve(scatter + strength * np.eye(3), (x[kept] - mean).T @ (y[kept] - target))
+        outputs.append(target + (x[i] - mean) @ weights)
+    from sklearn.metrics import r2_score
+
+    expected = r2_score(y, np.array(outputs), multioutput="variance_weighted")
+    assert explained(probe, y).mean() == pytest.approx(expected, abs=1e-12)
+    constant = replace(probe, outputs=np.repeat(y.mean(axis=0)[None], 40, axis=0))
+    assert explained(constant, y).mean() == pytest.approx(0)
+    assert (explained(replace(probe, outputs=y), y) == 1).all()
 
 
 def test_candidates_beyond_a_limit_are_left_out_with_the_reason(ranking):
@@ -141,7 +179,7 @@ def test_equal_sources_share_their_places():
 
 def _ranked(name: str, *, tied: bool = False, latency: float | None = 5.0, pretrained: bool = True) -> RankedSource:
     measure = Measure(0.8, 0.7, 0.9, 50)
-    return RankedSource(name, measure, measure, (1, 1), tied, {}, pretrained, 10, 1.0, latency, 32, "MIT", 1)
+    return RankedSource(name, measure, measure, measure, (1, 1), tied, {}, pretrained, 10, 1.0, latency, 32, "MIT", 1)
 
 
 def test_the_words_name_the_ties_and_the_fastest_of_them():

@@ -32,10 +32,13 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 
 
 def _ranking() -> Ranking:
-    first = RankedSource("sees", MEASURE, Measure(0, 0, 0, 50), (1, 2), True, {"ridge": 0.8, "leep": -1.0}, True, 9, 4.0, 5.25,
-                         97, "MIT", 2, NameSimilarity(0.66, {}), {"domain_auc": Distance(0.9, 0.5, 0.6, 20)}, 1.5)  # fmt: skip
-    second = RankedSource("slow", MEASURE, Measure(0.05, -0.01, 0.1, 50), (1, 2), True, {"ridge": 0.75}, True, 9, 9.0, None,
-                          97, "Apache-2.0", 1)  # fmt: skip
+    names, distances = NameSimilarity(0.66, {}), {"domain_auc": Distance(0.9, 0.5, 0.6, 20)}
+    level, scores = Measure(0, 0, 0, 50), {"ridge": 0.8, "leep": -1.0}
+    first = RankedSource(
+        "sees", MEASURE, MEASURE, level, (1, 2), True, scores, True, 9, 4.0, 5.25, 97, "MIT", 2, names, distances, 1.5
+    )
+    fit, behind = Measure(0.4, 0.3, 0.5, 50), Measure(0.05, -0.01, 0.1, 50)
+    second = RankedSource("slow", MEASURE, fit, behind, (1, 2), True, {"ridge": 0.75}, True, 9, 9.0, None, 97, "Apache-2.0", 1)
     null, gain = Measure(0.5, 0.4, 0.6, 50), Measure(0.3, 0.2, 0.4, 50)
     return Ranking((first, second), "accuracy", 50, "number of parameters", null, gain, "sees comes first.",
                    (Skipped("huge", "9 MB is more than 1 MB"),), ("No names.",), "0", 12.0)  # fmt: skip
@@ -54,16 +57,17 @@ def test_a_ranking_is_shown_as_two_tables_and_what_it_means():
     (header, rows), (_, more) = (part for part in parts if not isinstance(part, str))
     assert dict(zip(header, rows[1], strict=True)) == {
         "source": "slow",
-        "accuracy": "0.800",
-        "95 % interval": "[0.700, 0.900]",
+        "explained": "0.400",
         "place": "1 to 2",
         "behind the first": "0.050 [-0.010, 0.100] (tied)",
+        "accuracy": "0.800",
+        "95 % interval": "[0.700, 0.900]",
         "MB": "9.0",
         "ms": "–",
         "static": "1",
         "licence": "Apache-2.0",
     }
-    assert rows[0][6] == "5.2"
+    assert rows[0][7] == "5.2"
     assert more[0] == ("sees", "-1.000", "0.66", "0.90 (0.50)", "–", "1.5")
     lines = [part for part in parts if isinstance(part, str)]
     assert "sees with random weights: 0.500; the real ones have +30.0 points [+20.0, +40.0]" in lines

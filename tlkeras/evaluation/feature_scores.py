@@ -24,10 +24,14 @@ class FeatureScores:
 
     Attributes:
         examples: The ridge probe's score on each example, float, shape `(n,)`: 1 where it is right, for classes.
+        explained: What the same probe explains, by example, float, shape `(n,)`: 1 minus its squared error in units of the
+            targets' variance. The mean is an R², for classes a Brier skill score. It changes less than the accuracy from one
+            draw of examples to another, because it also counts how sure the probe is.
         values: The scores by name; higher is better.
     """
 
     examples: np.ndarray
+    explained: np.ndarray
     values: dict[str, float]
 
 
@@ -57,15 +61,28 @@ def score_features(
 
     with threadpool_limits(1):  # with another process on the machine, a second BLAS thread mostly waits
         standard = standardise(features)
-        right = by_example(ridge_probe(standard, targets))
-        values = {"ridge": float(right.mean())}
+        probe = ridge_probe(standard, targets)
+        right, share = by_example(probe), explained(probe, targets)
+        values = {"ridge": float(right.mean()), "explained": float(share.mean())}
         if "knn" in scores:
             values["knn"] = float(by_example(knn_probe(features, targets)).mean())
         if "log_me" in scores:
             values["log_me"] = log_me(features, targets)
         if isinstance(examples.targets, ClassTargets):
             values.update(_of_classes(features, standard, examples.labels, classes, source, scores))
-    return FeatureScores(right, values)
+    return FeatureScores(right, share, values)
+
+
+def explained(probe: Probe, targets: np.ndarray) -> np.ndarray:
+    """Return 1 minus the squared error of each example, in units of the targets' variance, float64, shape `(n,)`.
+
+    Args:
+        probe: What each example gets from fits without it.
+        targets: float, shape `(n, outputs)`.
+    """
+    variance = float(np.mean(np.sum((targets - targets.mean(axis=0)) ** 2, axis=1)))
+    errors = np.sum((probe.outputs - targets) ** 2, axis=1)
+    return 1.0 - errors / (variance or 1.0)
 
 
 def _of_classes(

@@ -39,7 +39,7 @@ def rank(
     null: bool = True,
     seed: int = 0,
 ) -> Ranking:
-    """Order source models by how well a ridge probe on their frozen features predicts training examples it has not seen.
+    """Order source models by how much a ridge probe on their frozen features explains of training examples it has not seen.
 
     Args:
         splits: The data; only its training examples are looked at.
@@ -153,12 +153,14 @@ def draw(examples: Examples, limit: int, *, seed: int = 0) -> Examples:
 
 
 def _arrange(found: Mapping[str, Measured], splits: Splits, n: int, facts: bool, seed: int) -> Ranking:
-    ordered = order({name: one.scores.examples for name, one in found.items()}, seed=seed)
+    ordered = order({name: one.scores.explained for name, one in found.items()}, seed=seed)
+    accuracies = order({name: one.scores.examples for name, one in found.items()}, seed=seed).scores
     static, static_by = static_order({name: one.source for name, one in found.items()})
     sources = [
         RankedSource(
             name=name,
-            score=ordered.scores[name],
+            score=accuracies[name],
+            explained=ordered.scores[name],
             behind=ordered.behind[name],
             places=ordered.places[name],
             tied=ordered.behind[name].low <= 0,

@@ -23,7 +23,8 @@ class RankedSource:
     Attributes:
         name: Its name.
         score: The ridge probe's score, in units of accuracy; of values, minus the absolute error.
-        behind: What the first has more than this one, on the same examples.
+        explained: What the same probe explains of the targets' variance, 1 at best; the sources stand in this order.
+        behind: What the first explains more than this one, of the same examples.
         places: The first and the last place that it takes in 95 % of the resamples.
         tied: Whether it cannot be told apart from the first with these examples.
         scores: All scores by name; higher is better.
@@ -41,6 +42,7 @@ class RankedSource:
 
     name: str
     score: Measure
+    explained: Measure
     behind: Measure
     places: tuple[int, int]
     tied: bool

@@ -41,7 +41,18 @@ def rank_parts(found: Ranking | Depth, folder: Path | None) -> Iterator[Table | 
 
 def ranking_tables(ranking: Ranking) -> Iterator[Table]:
     """Yield the table of the order and what one decides by, then that of the other scores."""
-    header = ("source", ranking.metric, "95 % interval", "place", "behind the first", "MB", "ms", "static", "licence")
+    header = (
+        "source",
+        "explained",
+        "place",
+        "behind the first",
+        ranking.metric,
+        "95 % interval",
+        "MB",
+        "ms",
+        "static",
+        "licence",
+    )
     yield header, [_row(one, first=one is ranking.sources[0]) for one in ranking.sources]
     names = [name for name in _TITLES if any(name in one.scores for one in ranking.sources)]
     more = ("source", *(_TITLES[name] for name in names), "class names", "domain AUC (null)", "Fréchet (null)", "seconds")
@@ -64,7 +75,8 @@ def ranking_lines(ranking: Ranking) -> Iterator[str]:
     yield from ranking.notes
     yield (
         f"{ranking.metric}: of a ridge probe on frozen features, each of {ranking.n:,} training examples predicted without "
-        f"itself; ms: LiteRT on this machine, one thread; static: place by {ranking.static_by} alone. {ranking.seconds:.0f} s "
+        "itself; explained: what it explains of the answers' variance, the order of the list; "
+        f"ms: LiteRT on this machine, one thread; static: place by {ranking.static_by} alone. {ranking.seconds:.0f} s "
         "in all."
     )
 
@@ -73,10 +85,11 @@ def _row(one: RankedSource, *, first: bool) -> tuple[str, ...]:
     places = str(one.places[0]) if one.places[0] == one.places[1] else f"{one.places[0]} to {one.places[1]}"
     return (
         one.name,
-        f"{one.score.value:.3f}",
-        _interval(one.score),
+        f"{one.explained.value:.3f}",
         places,
         "" if first else f"{one.behind.value:.3f} {_interval(one.behind)}{' (tied)' if one.tied else ''}",
+        f"{one.score.value:.3f}",
+        _interval(one.score),
         f"{one.megabytes:.1f}",
         "–" if one.latency_ms is None else f"{one.latency_ms:.1f}",
         str(one.static),

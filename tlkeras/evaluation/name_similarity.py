@@ -8,9 +8,9 @@ import numpy as np
 from tlkeras.data.examples import Examples, Texts
 from tlkeras.data.targets import NoTargets
 from tlkeras.features.cache import cache_key, cached_rows
-from tlkeras.features.engine import run_network
 from tlkeras.features.inputs import read_inputs
 from tlkeras.features.pooled import example_digests, pooled_network
+from tlkeras.features.rows import ordered_batches
 from tlkeras.sources.catalog import list_sources
 from tlkeras.sources.text import load_text_source
 
@@ -63,7 +63,11 @@ def embed_names(names: Sequence[str]) -> np.ndarray:
     def compute(indices: np.ndarray) -> np.ndarray:
         source = load_text_source(ENCODER, sequence_length=LONGEST_NAME)
         inputs = read_inputs(examples.take(indices), source)
-        return run_network(pooled_network(source, (len(source.blocks),)), [inputs])[0].values
+        network = pooled_network(source, (len(source.blocks),))
+        vectors = np.empty((len(inputs), int(network.output_shape[-1])), np.float32)
+        for batch in ordered_batches(inputs, 256):  # so few that compiling would take longer
+            vectors[batch] = np.asarray(network(inputs.batch(batch), training=False))
+        return vectors
 
     # The weights are pinned by their sha256, so the encoder's name stands for them.
     vectors, _ = cached_rows(cache_key(kind="names", encoder=ENCODER), example_digests(examples), compute)

@@ -203,4 +203,5 @@ def _missing(sources: Sequence[RankedSource], splits: Splits) -> list[str]:
 
 def _progress(one: Measured, metric: str) -> str:
     latency = f", {one.latency:.1f} ms" if one.latency is not None else ""
-    return f"{metric} {one.scores.values['ridge']:.3f}{latency}, ranked in {one.seconds:.1f} s"
+    values = one.scores.values
+    return f"explained {values['explained']:.3f}, {metric} {values['ridge']:.3f}{latency}, ranked in {one.seconds:.1f} s"

@@ -56,6 +56,8 @@ class Config:
     """Pictures in a training step."""
     learning_rate: float = 1e-3
     """Peak learning rate of the head; lower blocks get a tenth."""
+    schedule: Literal["cosine", "one_cycle", "slanted", "plateau", "constant"] = "cosine"
+    """How the learning rate goes over a phase; `tlkeras plan` draws it."""
     penalties: str | None = None
     """Added to the loss, as in `l2_sp=0.01,label_smoothing=0.1`: l2_sp, distillation, l1, l2, dropout, label_smoothing."""
     augment: Literal["none", "light", "standard", "strong"] = "none"
@@ -117,6 +119,7 @@ def run(config: Config) -> "tl.Run":
         learning_rate=config.learning_rate,
         augment=config.augment,
         penalties=config.penalties,
+        schedule=config.schedule,
     )
 
     # 5. Train: the frozen part runs once, Keras trains what lies above it

@@ -187,7 +187,7 @@ def test_heavy_packages_are_imported_inside_functions():
 def test_a_recipe_is_short_and_its_run_is_a_straight_line():
     crooked = (ast.If, ast.IfExp, ast.For, ast.While, ast.Try, ast.With, ast.comprehension, ast.Lambda, ast.Match, ast.ClassDef)
     for path in RECIPES:
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 150, path
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 170, path
         run = next(node for node in _tree(path).body if isinstance(node, ast.FunctionDef) and node.name == "run")
         assert not [ast.unparse(node) for node in ast.walk(run) if isinstance(node, crooked)], path
 

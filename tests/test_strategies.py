@@ -78,6 +78,22 @@ def test_cosine_warms_up_over_a_tenth_and_ends_at_zero():
     assert float(schedule(100)) == pytest.approx(0.0, abs=1e-9)
 
 
+def test_one_cycle_rises_over_a_quarter_and_falls_to_nearly_nothing():
+    schedule: Any = learning_rate(Phase(name="x", learning_rate=1e-3, epochs=10, schedule="one_cycle"), steps_per_epoch=10)
+    assert [float(schedule(step)) for step in (0, 25, 100)] == pytest.approx([4e-5, 1e-3, 1e-8], rel=1e-4)
+    # Half way up and half way down, a half cosine is half way between its ends.
+    assert float(schedule(12.5)) == pytest.approx((4e-5 + 1e-3) / 2)
+    assert float(schedule(62.5)) == pytest.approx((1e-3 + 1e-8) / 2)
+
+
+def test_slanted_triangles_follow_the_formula_of_howard_and_ruder():
+    schedule: Any = learning_rate(Phase(name="x", learning_rate=1e-3, epochs=10, schedule="slanted"), steps_per_epoch=10)
+    cut, ratio = 10, 32
+    for step in (0, 3, 10, 40, 99):
+        share = step / cut if step < cut else 1 - (step - cut) / (cut * (100 / cut - 1))
+        assert float(schedule(step)) == pytest.approx(1e-3 * (1 + share * (ratio - 1)) / ratio)
+
+
 def test_the_other_schedules_start_at_the_rate():
     assert learning_rate(Phase(name="x", learning_rate=3e-4, schedule="constant"), 5) == 3e-4
     assert learning_rate(Phase(name="x", learning_rate=3e-4, schedule="plateau"), 5) == 3e-4

@@ -38,6 +38,7 @@ _MODULES = {
     "tlkeras.strategies.phases": ("Phase",),
     "tlkeras.strategies.table": ("STRATEGIES", "plan_phases"),
     "tlkeras.training.fit": ("fit",),
+    "tlkeras.training.rate_finder": ("RateSweep", "lr_find"),
     "tlkeras.evaluation.evaluate": ("evaluate",),
     "tlkeras.evaluation.saved": ("load_evaluation", "load_gallery", "save_evaluation", "save_gallery"),
     "tlkeras.evaluation.metrics": ("Evaluation", "Measure"),
@@ -125,3 +126,4 @@ if TYPE_CHECKING:  # what editors and type checkers see; `__getattr__` imports a
     from tlkeras.tasks.regression import build_regressor
     from tlkeras.tasks.table import TASKS, build_model
     from tlkeras.training.fit import fit
+    from tlkeras.training.rate_finder import RateSweep, lr_find

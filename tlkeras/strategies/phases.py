@@ -18,8 +18,8 @@ class Phase:
         solver: `"gradient"` trains with Keras; `"closed_form"` solves the head alone on the frozen features as a regularized
             linear model, its strength chosen on the validation examples.
         learning_rate: The peak, for the gradient solver.
-        schedule: `"constant"`, `"cosine"` (a tenth of the steps warms up, then down to zero) or `"plateau"` (halved when the
-            validation loss has not improved for two epochs).
+        schedule: `"constant"`, `"cosine"` (a tenth of the steps warms up, then down to zero), `"one_cycle"`, `"slanted"` (see
+            `tlkeras.training.schedules`) or `"plateau"` (halved when the validation loss has not improved for two epochs).
         epochs: Passes over the training examples, at most.
         patience: Epochs without a better validation accuracy (or, at the same accuracy, loss) after which the phase ends.
         batch_norm: What BatchNormalization in *trainable* blocks does: `"frozen"` keeps statistics, scale and offset;
@@ -38,7 +38,7 @@ class Phase:
     initialise: Literal["pretrained", "random"] = "pretrained"
     solver: Literal["gradient", "closed_form"] = "gradient"
     learning_rate: float = 1e-3
-    schedule: Literal["constant", "cosine", "plateau"] = "cosine"
+    schedule: Literal["cosine", "one_cycle", "slanted", "plateau", "constant"] = "cosine"
     epochs: int = 10
     patience: int = 3
     batch_norm: Literal["frozen", "affine_only", "train"] = "frozen"

@@ -128,6 +128,7 @@ def plan_phases(
     learning_rate: float = 1e-3,
     augment: str = "none",
     penalties: "Penalties | str | None" = None,
+    schedule: Literal["cosine", "one_cycle", "slanted", "plateau", "constant"] = "cosine",
 ) -> list[Phase]:
     """Return the phases of a strategy by name.
 
@@ -137,6 +138,7 @@ def plan_phases(
         epochs: Passes over the training examples in the phase that trains by gradient, at most.
         learning_rate: The peak rate for a head or a network of random weights; pre-trained blocks get a tenth.
         penalties: What phases that train by gradient add to their loss, also as in `"l2_sp=0.01,label_smoothing=0.1"`.
+        schedule: How the rate goes in phases that train by gradient; see `Phase.schedule`.
         augment: The level of augmentation in phases that train by gradient; see `tlkeras.data.augment.LEVELS`.
 
     Raises:
@@ -150,4 +152,5 @@ def plan_phases(
         raise unknown("strategy", strategy, STRATEGIES, "tlkeras show image_classification")
     phases = STRATEGIES[strategy](trainable=trainable, epochs=epochs, learning_rate=learning_rate)
     held = penalties if isinstance(penalties, Penalties) else parse_penalties(penalties)
-    return [replace(phase, augment=augment, penalties=held) if phase.solver == "gradient" else phase for phase in phases]
+    same = {"augment": augment, "penalties": held, "schedule": schedule}
+    return [replace(phase, **same) if phase.solver == "gradient" else phase for phase in phases]  # type: ignore[arg-type]

@@ -14,7 +14,11 @@ def learning_rate(
 ) -> "float | keras.optimizers.schedules.LearningRateSchedule":
     """Return what an optimizer takes as the learning rate of a phase.
 
-    `"cosine"` warms up linearly over a tenth of the steps and then falls to zero as half a cosine (Loshchilov & Hutter 2017).
+    - `"cosine"` warms up linearly over a tenth of the steps and then falls to zero as half a cosine (Loshchilov & Hutter 2017).
+    - `"one_cycle"` rises by half a cosine from 1/25 of the peak over a quarter of the steps and falls by another to 1/100000 of
+      it (Smith & Topin 2018; the numbers are fastai's).
+    - `"slanted"` rises by a line from 1/32 of the peak over a tenth of the steps and falls by another to 1/32 of it (slanted
+      triangular; Howard & Ruder 2018).
 
     Args:
         phase: Its rate, schedule and epochs.
@@ -23,10 +27,15 @@ def learning_rate(
     """
     import keras
 
-    peak = phase.learning_rate * factor
+    peak, steps = phase.learning_rate * factor, phase.epochs * steps_per_epoch
+    if phase.schedule in ("one_cycle", "slanted"):
+        from tlkeras.training.rise_and_fall import RiseAndFall
+
+        if phase.schedule == "one_cycle":
+            return RiseAndFall(peak / 25, peak, peak / 1e5, max(1, steps // 4), steps, "cosine")
+        return RiseAndFall(peak / 32, peak, peak / 32, max(1, steps // 10), steps, "linear")
     if phase.schedule != "cosine":
         return peak
-    steps = phase.epochs * steps_per_epoch
     warm_up = max(1, math.ceil(steps / 10))
     return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=peak / 10,

@@ -29,6 +29,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("serve",),
     ("recipes", "scoring", "doctor", "console"),
+    ("recipe_plan",),
     ("cli",),
 )
 RECIPE_IMPORTS = {"dataclasses", "typing", "tlkeras", "tlkeras.cli"}

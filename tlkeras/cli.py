@@ -23,6 +23,7 @@ from tlkeras.console import (
 )
 from tlkeras.errors import unknown
 from tlkeras.export.export_settings import ExportSettings
+from tlkeras.recipe_plan import plan_recipe
 from tlkeras.recipes import as_flags, copy_recipe, find_recipe, load_recipe, purpose, recipe_files
 from tlkeras.report.check_settings import CheckSettings
 from tlkeras.report.rank_settings import RankSettings
@@ -100,6 +101,14 @@ def copy(name: _Name, file: _File, /) -> None:
 
 def run(recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME-or-FILE")], /) -> None:
     """Run a recipe; `tlkeras run NAME --help` lists its flags.
+
+    Args:
+        recipe: Name that `tlkeras list` shows, or a Python file.
+    """
+
+
+def plan(recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME-or-FILE")], /) -> None:
+    """Show what a recipe would train, when and at which rate, before it does; takes run's flags, and --lr-find.
 
     Args:
         recipe: Name that `tlkeras list` shows, or a Python file.
@@ -280,6 +289,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": show,
     "copy": copy,
     "run": run,
+    "plan": plan,
     "check": check,
     "rank": rank,
     "report": report,
@@ -307,10 +317,10 @@ def _dispatch(words: Sequence[str]) -> None:
         if not {"-h", "--help"} & set(rest):
             print(demo_text(" ".join(["tlkeras run image_classification", as_flags(DEMO), *rest])))
         _run_recipe("image_classification", rest, prog="tlkeras demo", settings=DEMO)
-    elif name == "run" and rest and not asks_help:
+    elif name in ("run", "plan") and rest and not asks_help:
         if rest[0].startswith("-"):
-            raise ValueError(f"The recipe comes first: tlkeras run NAME [--field value …]. Received: {rest[0]!r}")
-        _run_recipe(rest[0], rest[1:], prog=f"tlkeras run {rest[0]}")
+            raise ValueError(f"The recipe comes first: tlkeras {name} NAME [--field value …]. Received: {rest[0]!r}")
+        {"run": _run_recipe, "plan": _plan_recipe}[name](rest[0], rest[1:], prog=f"tlkeras {name} {rest[0]}")
     elif name in COMMANDS or name in ("-h", "--help"):
         show_messages(sys.stderr)
         tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="tlkeras", description=_DESCRIPTION, args=[name, *rest])
@@ -320,16 +330,32 @@ def _dispatch(words: Sequence[str]) -> None:
 
 def _run_recipe(name: str, flags: Sequence[str], *, prog: str, settings: Mapping[str, Any] | None = None) -> None:
     """Run a recipe with `settings`, and above them those of SMOKE if asked for, as the defaults of its flags."""
+    recipe, config = _configure(name, flags, prog=prog, settings=settings)
+    show_messages(sys.stdout)
+    with stoppable():
+        start_tensorflow()
+        recipe.run(config)
+
+
+def _plan_recipe(name: str, flags: Sequence[str], *, prog: str) -> None:
+    """Show what a recipe would train; with --lr-find, try rates and suggest one."""
+    about = "--lr-find tries rates on a few steps and suggests one. --output: the folder of the pictures."
+    recipe, config = _configure(name, [flag for flag in flags if flag != "--lr-find"], prog=prog, about=about)
+    show_messages(sys.stdout)
+    start_tensorflow()
+    show_parts(plan_recipe(recipe, config, find_rate="--lr-find" in flags))
+
+
+def _configure(
+    name: str, flags: Sequence[str], *, prog: str, about: str = "", settings: Mapping[str, Any] | None = None
+) -> tuple[Any, Any]:
     recipe = load_recipe(find_recipe(name))
     smoke = getattr(recipe, "SMOKE", {})
     config = tyro.cli(
         recipe.Config,
         prog=prog,
-        description=f"{recipe.__doc__ or ''}\nAlso: --smoke for a run of a few seconds, with {as_flags(smoke)}",
+        description=f"{recipe.__doc__ or ''}\n{about}\nAlso: --smoke for a run of a few seconds, with {as_flags(smoke)}",
         args=[flag for flag in flags if flag != "--smoke"],
         default=recipe.Config(**{**(settings or {}), **(smoke if "--smoke" in flags else {})}),
     )
-    show_messages(sys.stdout)
-    with stoppable():
-        start_tensorflow()
-        recipe.run(config)
+    return recipe, config

@@ -3,13 +3,23 @@
 import ast
 import importlib.util
 import sys
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import tlkeras
 from tlkeras.errors import TlkerasError, unknown
+from tlkeras.files import plain
+from tlkeras.runs import Run
+
+if TYPE_CHECKING:
+    from tlkeras.data.examples import Splits
+    from tlkeras.strategies.phases import Phase
+    from tlkeras.tasks.model import TransferModel
 
 
 def recipe_files() -> dict[str, Path]:
@@ -92,3 +102,62 @@ def _check(module: ModuleType, file: Path) -> None:
     stray = sorted(set(getattr(module, "SMOKE", {})) - {item.name for item in fields(config)})
     if stray:
         raise TlkerasError(f"{file}: SMOKE sets {', '.join(map(repr, stray))}, which Config does not have.")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a recipe was about to do when it called `fit`.
+
+    Attributes:
+        model: The model, untrained.
+        splits: The data.
+        phases: The plan.
+        options: The other arguments of `fit`, without the run.
+    """
+
+    model: "TransferModel"
+    splits: "Splits"
+    phases: "list[Phase]"
+    options: Mapping[str, Any]
+
+
+class _Reached(BaseException):
+    """A recipe has reached `fit`; no `except Exception` on the way stops it."""
+
+
+def until_training(recipe: ModuleType, config: Any) -> Training:
+    """Run a recipe up to its call of `tl.fit`, and return what it was called with; nothing is trained or kept.
+
+    Raises:
+        TlkerasError: The recipe never calls `tl.fit`.
+    """
+    found: list[Training] = []
+
+    def fit(model: Any, splits: Any, phases: Any, **options: Any) -> None:
+        options.pop("run", None)
+        found.append(Training(model, splits, list(phases), options))
+        raise _Reached
+
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder), recipe.__name__, plain(config))
+        with _replaced(fit=fit, create_run=lambda name, config: run):
+            try:
+                recipe.run(config)
+            except _Reached:
+                return found[0]
+    raise TlkerasError(f"{recipe.__file__} never calls tl.fit: there is no training to plan.")
+
+
+@contextmanager
+def _replaced(**functions: Any) -> Iterator[None]:
+    """Give the public names of tlkeras, which is all that recipes use, another meaning for a while."""
+    before = {name: vars(tlkeras).get(name) for name in functions}
+    vars(tlkeras).update(functions)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:  # not looked up yet: tlkeras imports on first use
+                del vars(tlkeras)[name]
+            else:
+                vars(tlkeras)[name] = value

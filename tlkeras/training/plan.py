@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tlkeras.data.examples import Splits
-from tlkeras.sources.blocks import batch_normalizations
+from tlkeras.sources.blocks import batch_normalizations, chain
 from tlkeras.strategies.penalties import NONE
 from tlkeras.strategies.phases import Phase
 from tlkeras.summary import format_size
@@ -116,14 +116,27 @@ def _batch_norm(model: TransferModel, phase: Phase) -> str:
 def _frozen(model: TransferModel, cut: int, count: int) -> str:
     if cut == 0:
         return "nothing: the whole network runs in each step"
-    size = 0
-    for tensor in model.segments[cut - 1].network.outputs:
-        known = [length or 1 for length in tensor.shape[1:]]
-        size += math.prod(known) * np.dtype(tensor.dtype).itemsize
+    shapes = _shapes(model, cut)
+    dtypes = [np.dtype(tensor.dtype) for tensor in model.segments[cut - 1].network.outputs]
+    size = sum(
+        math.prod(length or 1 for length in shape[1:]) * dtype.itemsize for shape, dtype in zip(shapes, dtypes, strict=True)
+    )
     below = [segment.name for segment in model.segments[:cut] if segment.name != "pool"]
-    per_token = any(length is None for length in model.segments[cut - 1].network.outputs[0].shape[1:])
+    per_token = None in shapes[0][1:]
     each = f"{format_size(size)} a token" if per_token else f"{format_size(size * count)} for {count} training examples"
     return f"up to {below[-1]}: computed once, {each}"
+
+
+def _shapes(model: TransferModel, cut: int) -> list[tuple[int | None, ...]]:
+    """The shapes at a cut; of pictures, for those of the source's size."""
+    outputs = model.segments[cut - 1].network.outputs
+    if model.modality == "text":
+        return [tuple(tensor.shape) for tensor in outputs]
+    side = model.source.input_size
+    given = model.segments[0].network.input.shape
+    entered = (1, *(length or side for length in given[1:]))
+    shape = chain(model.segments[:cut], name="below").compute_output_shape(entered)
+    return [tuple(shape)] if len(outputs) == 1 else [tuple(one) for one in shape]
 
 
 def plan_parts(plans: Sequence[PhasePlan]) -> Iterator[Table | str]:

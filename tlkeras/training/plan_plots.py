@@ -32,7 +32,7 @@ def save_plan(plans: Sequence[PhasePlan], path: Path) -> None:
     edges = _edges(plans, max(1.0, 0.04 * total))
     rates = [plan.rates.max() for plan in plans if plan.steps]
     lowest = min((block.rate for plan in plans for block in plan.blocks if block.rate), default=1.0)
-    norm = LogNorm(min(rates, default=1e-3) * lowest / 30, 1.3 * max(rates, default=1e-3))
+    norm = LogNorm(min(rates, default=1e-3) * lowest / 100, 1.3 * max(rates, default=1e-3))
     mesh = None
     for plan, (left, right) in zip(plans, edges, strict=True):
         grid.axvspan(left, right, color="#f3f4f6", zorder=0)
@@ -75,7 +75,7 @@ def _draw_rates(plan: PhasePlan, left: float, right: float, lines: Any, grid: An
 def _finish(figure: Any, lines: Any, grid: Any, mesh: Any, names: Sequence[str], right: float) -> None:
     lines.set_ylim(bottom=0)
     lines.set_ylabel("rate of the head\n(- - lowest block)", fontsize=8)
-    lines.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    lines.yaxis.set_major_formatter("{x:.1e}")
     lines.grid(color=GRID, linewidth=0.7)
     lines.spines[["top", "right"]].set_visible(False)
     grid.set_yticks(np.arange(len(names)) + 0.5, [shorten(name) for name in names], fontsize=7)

@@ -60,6 +60,8 @@ class Config:
     """How the learning rate goes over a phase; `tlkeras plan` draws it."""
     penalties: str | None = None
     """Added to the loss, as in `l2_sp=0.01,label_smoothing=0.1`: l2_sp, distillation, l1, l2, dropout, label_smoothing."""
+    after: str | None = None
+    """What follows training, separated by commas: ema, soup, wise_ft, recalibrate; see docs/training.md."""
     augment: Literal["none", "light", "standard", "strong"] = "none"
     """How much training pictures are varied; the run folder shows it."""
     flip: bool = False
@@ -120,6 +122,7 @@ def run(config: Config) -> "tl.Run":
         augment=config.augment,
         penalties=config.penalties,
         schedule=config.schedule,
+        after=config.after,
     )
 
     # 5. Train: the frozen part runs once, Keras trains what lies above it

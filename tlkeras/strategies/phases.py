@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from tlkeras.strategies.after import require_steps
 from tlkeras.strategies.penalties import NONE, Penalties
 
 
@@ -30,6 +31,11 @@ class Phase:
         adapters: 0, or the rank of low-rank adapters (LoRA; Hu et al. 2021) that train instead of the chosen blocks of the
             source and are merged into them when the phase ends; the head trains whole.
         penalties: What is added to the loss in training; for the gradient solver.
+        ema: 0, or the momentum of a moving average of the weights, such as 0.99; validation sees the average, and it is kept.
+        after: What follows, in this order, and is kept where it is better on validation: `"soup"` averages the weights of the
+            best epochs (greedy soup), `"wise_ft"` those of the beginning and the end of the phase, `"recalibrate"` computes the
+            statistics of BatchNormalization anew.
+        keep: `"best"` ends with the weights of the best epoch, `"last"` with those of the last.
         augment: `"none"`, or a level of `tlkeras.data.augment.LEVELS`; for the gradient solver.
     """
 
@@ -46,6 +52,9 @@ class Phase:
     layer_decay: float = 1.0
     adapters: int = 0
     penalties: Penalties = NONE
+    ema: float = 0.0
+    after: tuple[str, ...] = ()
+    keep: Literal["best", "last"] = "best"
     augment: str = "none"
 
     def __post_init__(self) -> None:
@@ -69,6 +78,13 @@ class Phase:
             raise ValueError(
                 "l2_sp and distillation hold on to pre-trained weights that train. Received: "
                 f"adapters={self.adapters}, initialise={self.initialise!r}"
+            )
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"The momentum of the moving average is at least 0 and below 1. Received: {self.ema}")
+        require_steps(self.after)
+        if self.after and self.adapters:
+            raise ValueError(
+                f"Adapters multiply, so their averages mean nothing: only ema goes with them. Received: {self.after}"
             )
         if self.epochs < 1:
             raise ValueError(f"A phase takes at least one epoch. Received: {self.epochs}")

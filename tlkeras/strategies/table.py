@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Literal
 
 from tlkeras.errors import unknown
+from tlkeras.strategies.after import parse_after
 from tlkeras.strategies.penalties import Penalties, parse_penalties
 from tlkeras.strategies.phases import Phase
 
@@ -129,6 +130,7 @@ def plan_phases(
     augment: str = "none",
     penalties: "Penalties | str | None" = None,
     schedule: Literal["cosine", "one_cycle", "slanted", "plateau", "constant"] = "cosine",
+    after: str | None = None,
 ) -> list[Phase]:
     """Return the phases of a strategy by name.
 
@@ -139,6 +141,8 @@ def plan_phases(
         learning_rate: The peak rate for a head or a network of random weights; pre-trained blocks get a tenth.
         penalties: What phases that train by gradient add to their loss, also as in `"l2_sp=0.01,label_smoothing=0.1"`.
         schedule: How the rate goes in phases that train by gradient; see `Phase.schedule`.
+        after: What follows the last phase that trains by gradient, separated by commas: `ema` (a moving average of the weights,
+            during the phase), `soup`, `wise_ft`, `recalibrate`; see `Phase.after`.
         augment: The level of augmentation in phases that train by gradient; see `tlkeras.data.augment.LEVELS`.
 
     Raises:
@@ -153,4 +157,10 @@ def plan_phases(
     phases = STRATEGIES[strategy](trainable=trainable, epochs=epochs, learning_rate=learning_rate)
     held = penalties if isinstance(penalties, Penalties) else parse_penalties(penalties)
     same = {"augment": augment, "penalties": held, "schedule": schedule}
-    return [replace(phase, **same) if phase.solver == "gradient" else phase for phase in phases]  # type: ignore[arg-type]
+    made = [replace(phase, **same) if phase.solver == "gradient" else phase for phase in phases]  # type: ignore[arg-type]
+    ema, steps = parse_after(after)
+    if ema or steps:
+        if made[-1].solver != "gradient":
+            raise ValueError(f"Nothing follows a head that is solved in closed form. Received: after={after!r}")
+        made[-1] = replace(made[-1], ema=ema, after=steps)
+    return made

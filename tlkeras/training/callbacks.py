@@ -4,7 +4,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -46,6 +46,7 @@ class BestWeights(keras.callbacks.Callback):
         self.best: dict[str, float] = dict(start or {})
         self.best_epoch = -1
         self.weights: list[Any] | None = None
+        self.read: Callable[[], list[Any]] = lambda: self.model.get_weights()
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Keep the weights of the start, if they count: a phase must not make the model worse."""
@@ -55,7 +56,7 @@ class BestWeights(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Compare this epoch with the best so far."""
         if is_better(logs or {}, self.best, self.task):
-            self.best, self.best_epoch, self.weights = dict(logs or {}), epoch, self.model.get_weights()
+            self.best, self.best_epoch, self.weights = dict(logs or {}), epoch, self.read()
         elif epoch - self.best_epoch >= self.patience:
             self.model.stop_training = True
 

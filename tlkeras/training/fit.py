@@ -79,6 +79,8 @@ def fit(
         TrainingError: The loss became infinite or not a number.
         TlkerasError: The checkpoints in the run folder belong to another training.
     """
+    from tlkeras.training.after import AfterPhase
+
     started = time.monotonic()
     if reproducible:
         _use_deterministic_operations(seed)
@@ -112,7 +114,7 @@ def fit(
             upper = compile_part(
                 adapted, phase, need.cut, data, steps, optimizer=optimizer, loss=loss, reference=reference, seed=seed + index
             )
-            train_phase(training, upper, phase, index, need, seed + index)
+            train_phase(training, upper, phase, index, need, seed + index, AfterPhase(adapted, phase, history))
             merge_adapters(adapted, model)
         frozen.changed_from(need.cut)
         if place:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from tlkeras.training.after import AfterPhase
+
 
 @dataclass(frozen=True)
 class Training:
@@ -32,7 +34,9 @@ class Training:
     place: Place | None
 
 
-def train_phase(training: Training, upper: "keras.Model", phase: Phase, number: int, need: Need, seed: int) -> None:
+def train_phase(
+    training: Training, upper: "keras.Model", phase: Phase, number: int, need: Need, seed: int, after: "AfterPhase"
+) -> None:
     """Train one phase.
 
     Args:
@@ -42,6 +46,7 @@ def train_phase(training: Training, upper: "keras.Model", phase: Phase, number: 
         number: Its number, from 0.
         need: The rows that it reads.
         seed: Seed of the order of the examples.
+        after: What follows the phase.
     """
     steps = math.ceil(len(training.data.targets[0]) / training.batch_size)
     lower, rows = training.frozen.lower(need), training.frozen.rows(need)
@@ -63,7 +68,7 @@ def train_phase(training: Training, upper: "keras.Model", phase: Phase, number: 
         )
 
     with stop_between_steps() as stop:
-        best, callbacks, start = _callbacks(training, phase, number, steps, upper, validation, stop)
+        best, callbacks, start = _callbacks(training, phase, number, steps, upper, validation, stop, after)
         for first, epochs, count in _spans(start, steps, phase.epochs):
             upper.fit(
                 batches(first),
@@ -77,7 +82,11 @@ def train_phase(training: Training, upper: "keras.Model", phase: Phase, number: 
             )
             if upper.stop_training:
                 break
-    best.restore_best()
+    if phase.keep == "best":
+        best.restore_best()
+    else:
+        upper.set_weights(best.read())
+    after.finish(upper, batches(0).take(steps), validation)
 
 
 def _spans(start: int, steps: int, epochs: int) -> Iterator[tuple[int, int, int]]:
@@ -94,9 +103,17 @@ def _spans(start: int, steps: int, epochs: int) -> Iterator[tuple[int, int, int]
 
 
 def _callbacks(
-    training: Training, phase: Phase, number: int, steps: int, upper: "keras.Model", validation: Any, stop: Stop
+    training: Training,
+    phase: Phase,
+    number: int,
+    steps: int,
+    upper: "keras.Model",
+    validation: Any,
+    stop: Stop,
+    after: "AfterPhase",
 ) -> tuple[Any, list[Any], int]:
     """The callback that keeps the best weights, all callbacks, and the step to start from: that of a checkpoint, or 0."""
+    from tlkeras.training.averages import MovingAverage
     from tlkeras.training.callbacks import BestWeights, Plateau, StopOnNaN, Table
     from tlkeras.training.progress import KeepPlace
 
@@ -105,7 +122,11 @@ def _callbacks(
     callbacks = [StopOnNaN(phase), best, Table(phase, task, history, steps, best)]
     if phase.schedule == "plateau":
         callbacks.append(Plateau())
-    callbacks += training.callbacks
+    if phase.ema:
+        average = MovingAverage()
+        best.read = after.candidates.read = average.averaged
+        callbacks.append(average)
+    callbacks += [*after.callbacks, *training.callbacks]
     if place is None:
         return best, callbacks, 0
     keep = KeepPlace(place, number, steps, phase.epochs, history, callbacks, stop)

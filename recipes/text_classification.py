@@ -6,7 +6,7 @@
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import tlkeras as tl
@@ -64,6 +64,10 @@ class Config:
     """How many tokens are masked in training: none, 5, 10 or 15 %."""
     balance: Literal["auto", "none", "weights", "sampling", "focal"] = "auto"
     """What is done about rare classes; `auto` weights classes where one is three times as frequent as another."""
+    folds: int = 0
+    """Cross-validate first, with 3 folds or more: mean, spread, and a prediction for every example, in `folds/`."""
+    refit: bool = False
+    """Train the model to ship once more, on all examples; the numbers stay those of the model before."""
     splits: str | None = None
     """A `splits.csv` of an earlier run to be followed; new examples join its parts."""
     quarantine: str | None = None
@@ -121,26 +125,31 @@ def run(config: Config) -> "tl.Run":
         after=config.after,
     )
 
-    # 5. Train: the frozen part runs once, Keras trains what lies above it
-    tl.fit(model, splits, phases, batch_size=config.batch_size, balance=config.balance, seed=config.seed, run=run)
+    # 5. Train: the frozen part runs once, Keras trains what lies above it; folds come first, where asked for
+    settings: dict[str, Any] = {"batch_size": config.batch_size, "balance": config.balance, "seed": config.seed}
+    tl.cross_validate(model, splits, phases, folds=config.folds, near_duplicates=config.near_duplicates, run=run, **settings)
+    history = tl.fit(model, splits, phases, keep_start=config.refit, run=run, **settings)
 
     # 6. Evaluate on the test texts, beside what no transfer would have given
     evaluation = tl.evaluate(model, splits, seed=config.seed)
     tl.save_evaluation(evaluation, run.path)
 
-    # 7. Export for servers (SavedModel, takes strings) and phones (LiteRT, takes token ids)
+    # 7. Train once more on all examples, where asked for; the numbers stay those of the model that had not seen the test
+    tl.refit(model, splits, phases, history, run=run, **settings)
+
+    # 8. Export for servers (SavedModel, takes strings) and phones (LiteRT, takes token ids)
     artifacts = tl.export_model(model, run.path / "exports", targets=("saved_model", "tflite_float32", "tflite_float16"))
 
-    # 8. Verify each export in its own runtime, from the raw test texts
+    # 9. Verify each export in its own runtime, from the raw test texts
     parity = tl.verify(artifacts, model, splits.test, output=run.path / "parity.json")
 
-    # 9. Hand over to app developers: golden examples, a guide for phones, two small programs
+    # 10. Hand over to app developers: golden examples, a guide for phones, two small programs
     tl.write_app(artifacts, splits.test)
 
-    # 10. Report: one page for people (report.html), a model card (README.md)
+    # 11. Report: one page for people (report.html), a model card (README.md)
     tl.write_report(run)
 
-    # 11. Sum up
+    # 12. Sum up
     return tl.finish_run(run, evaluation, artifacts, parity)
 
 

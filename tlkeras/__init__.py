@@ -38,7 +38,9 @@ _MODULES = {
     "tlkeras.strategies.phases": ("Phase",),
     "tlkeras.strategies.table": ("STRATEGIES", "plan_phases"),
     "tlkeras.training.fit": ("fit",),
+    "tlkeras.training.refit": ("refit",),
     "tlkeras.training.rate_finder": ("RateSweep", "lr_find"),
+    "tlkeras.evaluation.cross_validate": ("CrossValidation", "cross_validate"),
     "tlkeras.evaluation.evaluate": ("evaluate",),
     "tlkeras.evaluation.saved": ("load_evaluation", "load_gallery", "save_evaluation", "save_gallery"),
     "tlkeras.evaluation.metrics": ("Evaluation", "Measure"),
@@ -96,6 +98,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; `__getattr__` imports a
     from tlkeras.data.split_files import compare_splits, load_splits, save_splits
     from tlkeras.data.targets import ClassTargets, MultiLabelTargets, NoTargets, ValueTargets
     from tlkeras.errors import DataError, ParityError, TlkerasError, TrainingError, WeightsError
+    from tlkeras.evaluation.cross_validate import CrossValidation, cross_validate
     from tlkeras.evaluation.depth import Depth, probe_depth
     from tlkeras.evaluation.evaluate import evaluate
     from tlkeras.evaluation.label_errors import LabelErrors, find_label_errors
@@ -127,3 +130,4 @@ if TYPE_CHECKING:  # what editors and type checkers see; `__getattr__` imports a
     from tlkeras.tasks.table import TASKS, build_model
     from tlkeras.training.fit import fit
     from tlkeras.training.rate_finder import RateSweep, lr_find
+    from tlkeras.training.refit import refit

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,11 +25,13 @@ from tlkeras.console import (
 from tlkeras.errors import unknown
 from tlkeras.export.export_settings import ExportSettings
 from tlkeras.recipe_plan import plan_recipe
+from tlkeras.recipe_tune import tune_recipe
 from tlkeras.recipes import as_flags, copy_recipe, find_recipe, load_recipe, purpose, recipe_files
 from tlkeras.report.check_settings import CheckSettings
 from tlkeras.report.rank_settings import RankSettings
 from tlkeras.report.report_settings import ReportSettings
 from tlkeras.report.sources_settings import SourcesSettings
+from tlkeras.tune_settings import TuneSettings
 
 DEMO = {"data": "sample", "source": "efficientnet_lite0", "image_size": 97}
 """What `tlkeras demo` sets: the embedded pictures, weights from a package, a size that two cores do in a minute."""
@@ -109,6 +112,14 @@ def run(recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME
 
 def plan(recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME-or-FILE")], /) -> None:
     """Show what a recipe would train, when and at which rate, before it does; takes run's flags, and --lr-find.
+
+    Args:
+        recipe: Name that `tlkeras list` shows, or a Python file.
+    """
+
+
+def tune(recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME-or-FILE")], /) -> None:
+    """Search a recipe's fields for the best score on validation; takes run's flags, --trials, --minutes and --search.
 
     Args:
         recipe: Name that `tlkeras list` shows, or a Python file.
@@ -290,6 +301,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "copy": copy,
     "run": run,
     "plan": plan,
+    "tune": tune,
     "check": check,
     "rank": rank,
     "report": report,
@@ -317,10 +329,10 @@ def _dispatch(words: Sequence[str]) -> None:
         if not {"-h", "--help"} & set(rest):
             print(demo_text(" ".join(["tlkeras run image_classification", as_flags(DEMO), *rest])))
         _run_recipe("image_classification", rest, prog="tlkeras demo", settings=DEMO)
-    elif name in ("run", "plan") and rest and not asks_help:
+    elif name in _OF_RECIPES and rest and not asks_help:
         if rest[0].startswith("-"):
             raise ValueError(f"The recipe comes first: tlkeras {name} NAME [--field value …]. Received: {rest[0]!r}")
-        {"run": _run_recipe, "plan": _plan_recipe}[name](rest[0], rest[1:], prog=f"tlkeras {name} {rest[0]}")
+        _OF_RECIPES[name](rest[0], rest[1:], prog=f"tlkeras {name} {rest[0]}")
     elif name in COMMANDS or name in ("-h", "--help"):
         show_messages(sys.stderr)
         tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="tlkeras", description=_DESCRIPTION, args=[name, *rest])
@@ -346,16 +358,42 @@ def _plan_recipe(name: str, flags: Sequence[str], *, prog: str) -> None:
     show_parts(plan_recipe(recipe, config, find_rate="--lr-find" in flags))
 
 
+def _tune_recipe(name: str, flags: Sequence[str], *, prog: str) -> None:
+    """Search a recipe's fields."""
+    about = "--output: the folder of the search, which goes on where it was stopped."
+    recipe, (config, settings) = _configure(name, flags, prog=prog, about=about, also=TuneSettings)
+    show_messages(sys.stdout)
+    with stoppable():
+        start_tensorflow()
+        show_parts(tune_recipe(recipe, config, settings))
+
+
 def _configure(
-    name: str, flags: Sequence[str], *, prog: str, about: str = "", settings: Mapping[str, Any] | None = None
+    name: str,
+    flags: Sequence[str],
+    *,
+    prog: str,
+    about: str = "",
+    settings: Mapping[str, Any] | None = None,
+    also: type | None = None,
 ) -> tuple[Any, Any]:
+    """Load a recipe and read its flags: a Config, or a Config and an instance of `also`."""
     recipe = load_recipe(find_recipe(name))
     smoke = getattr(recipe, "SMOKE", {})
-    config = tyro.cli(
-        recipe.Config,
+    default = recipe.Config(**{**(settings or {}), **(smoke if "--smoke" in flags else {})})
+    kind = recipe.Config
+    if also is not None:
+        flat = tyro.conf.arg(name="")
+        kind = make_dataclass("Flags", [("config", Annotated[recipe.Config, flat]), ("also", Annotated[also, flat])])
+        default = kind(default, also())
+    read = tyro.cli(
+        kind,
         prog=prog,
         description=f"{recipe.__doc__ or ''}\n{about}\nAlso: --smoke for a run of a few seconds, with {as_flags(smoke)}",
         args=[flag for flag in flags if flag != "--smoke"],
-        default=recipe.Config(**{**(settings or {}), **(smoke if "--smoke" in flags else {})}),
+        default=default,
     )
-    return recipe, config
+    return recipe, (read if also is None else (read.config, read.also))
+
+
+_OF_RECIPES = {"run": _run_recipe, "plan": _plan_recipe, "tune": _tune_recipe}

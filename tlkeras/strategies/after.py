@@ -1,6 +1,12 @@
 """What may follow a phase, as names."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from tlkeras.errors import unknown
+
+if TYPE_CHECKING:
+    from tlkeras.strategies.phases import Phase
 
 AFTER = ("soup", "wise_ft", "recalibrate")
 """See `Phase.after`."""
@@ -23,7 +29,7 @@ def parse_after(text: str | None) -> tuple[float, tuple[str, ...]]:
     return (EMA if "ema" in names else 0.0), tuple(name for name in names if name != "ema")
 
 
-def require_steps(names: "tuple[str, ...] | list[str]") -> None:
+def require_steps(names: Sequence[str]) -> None:
     """Refuse names that are not in `AFTER`.
 
     Raises:
@@ -32,3 +38,19 @@ def require_steps(names: "tuple[str, ...] | list[str]") -> None:
     for name in names:
         if name not in AFTER:
             raise unknown("step after training", name, ("ema", *AFTER), ", ".join(("ema", *AFTER)))
+
+
+def require_refit(phases: "Sequence[Phase]") -> None:
+    """Refuse phases that cannot do without validation, before they are trained.
+
+    Raises:
+        ValueError: A step or a schedule looks at validation, or two phases have one name.
+    """
+    if len({phase.name for phase in phases}) < len(phases):
+        raise ValueError(f"To be refitted, phases need names of their own. Received: {[phase.name for phase in phases]}")
+    for phase in phases:
+        if phase.after or phase.schedule == "plateau":
+            found = ", ".join([*phase.after, *(["plateau"] if phase.schedule == "plateau" else [])])
+            raise ValueError(
+                f"A refit has no validation examples, and {found} of phase {phase.name!r} needs them. Leave one out."
+            )

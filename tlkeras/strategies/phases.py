@@ -35,6 +35,8 @@ class Phase:
         after: What follows, in this order, and is kept where it is better on validation: `"soup"` averages the weights of the
             best epochs (greedy soup), `"wise_ft"` those of the beginning and the end of the phase, `"recalibrate"` computes the
             statistics of BatchNormalization anew.
+        strength: The inverse strength of regularization of a head that is solved, one of `tlkeras.training.head.STRENGTHS`,
+            instead of the one that is best on validation.
         keep: `"best"` ends with the weights of the best epoch, `"last"` with those of the last.
         augment: `"none"`, or a level of `tlkeras.data.augment.LEVELS`; for the gradient solver.
     """
@@ -54,6 +56,7 @@ class Phase:
     penalties: Penalties = NONE
     ema: float = 0.0
     after: tuple[str, ...] = ()
+    strength: float | None = None
     keep: Literal["best", "last"] = "best"
     augment: str = "none"
 

@@ -13,6 +13,7 @@ from tlkeras.files import write_file
 from tlkeras.plots import save_training, save_views
 from tlkeras.runs import Run
 from tlkeras.sources.blocks import with_random_weights
+from tlkeras.strategies.after import require_refit
 from tlkeras.strategies.phases import Phase
 from tlkeras.tasks.model import TransferModel
 from tlkeras.tasks.table import TASKS
@@ -48,6 +49,7 @@ def fit(
     callbacks: "Sequence[keras.callbacks.Callback]" = (),
     save_every: float = 30.0,
     reproducible: bool = False,
+    keep_start: bool = False,
 ) -> History:
     """Train `model` in place; each phase ends with its best weights by validation accuracy.
 
@@ -70,6 +72,7 @@ def fit(
             its state in a resumed run.
         save_every: Seconds between checkpoints within an epoch; 0 writes one after each step. Another one follows each epoch.
             They take at most 2 % of the time: if one is slow, the next ones come later.
+        keep_start: Keep the weights that the training begins with in the history, for `refit`.
         reproducible: Let TensorFlow use deterministic operations only, for the whole process; see docs/training.md.
 
     Returns:
@@ -84,7 +87,9 @@ def fit(
     started = time.monotonic()
     if reproducible:
         _use_deterministic_operations(seed)
-    history = History()
+    if keep_start:
+        require_refit(phases)
+    history = History(start=model.network.get_weights() if keep_start else None)
     reference = keep_reference(model, phases)
     settings = {"batch_size": batch_size, "seed": seed, "balance": balance, "flip": flip, "views": views}
     settings |= {"optimizer": str(optimizer and optimizer.get_config()), "loss": str(loss and loss.get_config())}
@@ -165,7 +170,9 @@ def _solve_head(
     encode = TASKS[model.task].encode
     y, val_y = encode(splits.train.targets, model.scale), encode(splits.val.targets, model.scale)
     weights = data.balance.weights if model.task == "classification" else None
-    solution = solve_head(model, rows.views[0][0].values, y, rows.val[0].values, val_y, weights=weights)
+    solution = solve_head(
+        model, rows.views[0][0].values, y, rows.val[0].values, val_y, weights=weights, strength=phase.strength
+    )
     model.head.network.get_layer("logits").set_weights([solution.kernel, solution.bias])
     seconds, metric = time.monotonic() - started, TASKS[model.task].metric_name
     row = {"phase": phase.name, "epoch": 1, **solution.scores, "strength": solution.strength}

@@ -43,6 +43,7 @@ def solve_head(
     val_y: np.ndarray,
     *,
     weights: np.ndarray | None = None,
+    strength: float | None = None,
 ) -> Solution:
     """Fit the head of a model: logistic regression, one for each class of several labels, or ridge regression.
 
@@ -58,17 +59,19 @@ def solve_head(
         val_features: float, shape `(m, width)`.
         val_y: As `y`, for the validation examples.
         weights: What each training example counts, shape `(n,)`; the same for all of a class. Classification only.
+        strength: Taken instead of the best of `STRENGTHS`.
     """
+    tried = STRENGTHS if strength is None else (strength,)
     center = features.mean(axis=0, dtype=np.float64)
     scale = float(np.sqrt(np.mean((features - center) ** 2))) or 1.0
     x, val_x, basis = rotate((features - center) / scale, (val_features - center) / scale)
     # Divided by the width, because that many features of unit size add up.
-    strengths = [strength * 10 / features.shape[1] for strength in STRENGTHS]
+    strengths = [one * 10 / features.shape[1] for one in tried]
     kernel, bias, best = solve_linear(model.task, x, y, val_x, val_y, strengths, len(model.classes), weights)
     scores = {**_scores(model, x @ kernel + bias, y, ""), **_scores(model, val_x @ kernel + bias, val_y, "val_")}
     kernel = basis @ kernel / scale
     bias = bias - center @ kernel
-    return Solution(kernel.astype(np.float32), bias.astype(np.float32), STRENGTHS[best], scores)
+    return Solution(kernel.astype(np.float32), bias.astype(np.float32), tried[best], scores)
 
 
 def solve_linear(

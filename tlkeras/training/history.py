@@ -6,14 +6,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 COLUMNS = ("phase", "epoch", "loss", "val_loss", "learning_rate", "seconds", "best")
 
 
 @dataclass
 class History:
-    """The rows of the training table; a row is an epoch, with the columns of `COLUMNS` and those of the metric."""
+    """The rows of the training table; a row is an epoch, with the columns of `COLUMNS` and those of the metric.
+
+    `start` holds the weights that the training began with, where `fit` was asked to keep them.
+    """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
+    start: list[np.ndarray] | None = None
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Append an epoch."""

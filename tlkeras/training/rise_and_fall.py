@@ -20,12 +20,12 @@ class RiseAndFall(keras.optimizers.schedules.LearningRateSchedule):
         """Return the rate at a step, a scalar."""
         ops = keras.ops
         step = ops.cast(step, "float32")
-        rising = ops.clip(step / self.turn, 0, 1)
-        falling = ops.clip((step - self.turn) / max(1, self.steps - self.turn), 0, 1)
+        risen = ops.clip(step / self.turn, 0, 1)
+        left = ops.clip((self.steps - step) / max(1, self.steps - self.turn), 0, 1)
         if self.shape == "cosine":
-            rising, falling = (ops.sin(math.pi / 2 * part) ** 2 for part in (rising, falling))
-        up = self.start + (self.peak - self.start) * rising
-        down = self.peak + (self.end - self.peak) * falling
+            risen, left = (ops.sin(math.pi / 2 * part) ** 2 for part in (risen, left))
+        up = self.start + (self.peak - self.start) * risen
+        down = self.end + (self.peak - self.end) * left
         return ops.where(step < self.turn, up, down)
 
     def get_config(self) -> dict[str, Any]:

@@ -49,8 +49,8 @@ def test_fine_tuning_from_a_solved_head_moves_the_features_less_than_from_a_rand
         fit(model, SPLITS, phases)
         return np.square(model.source.network(pixels, training=False).numpy() - before).mean()
 
-    how = {"epochs": 4, "learning_rate": 3e-3, "keep": "last", "patience": 4}
-    head, everything = Phase(name="head", solver="closed_form", epochs=1), Phase(name="all", trainable="all", **how)
+    head = Phase(name="head", solver="closed_form", epochs=1)
+    everything = Phase(name="all", trainable="all", epochs=4, learning_rate=3e-3, keep="last", patience=4)
     assert drift([head, everything]) < drift([everything])
 
 

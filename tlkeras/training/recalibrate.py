@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from tlkeras.sources.blocks import nested_layers
 
+if TYPE_CHECKING:
+    import keras
 
-def recalibrate(network: keras.Model, layers: "Sequence[keras.layers.BatchNormalization]", batches: "Iterable[Any]") -> None:
+
+def recalibrate(network: "keras.Model", layers: "Sequence[keras.layers.BatchNormalization]", batches: "Iterable[Any]") -> None:
     """Set moving mean and variance of some layers to those of what reaches them; no weight is trained.
 
     The variance is that of all examples together: the mean of the variances of the batches and the variance of their means.
@@ -39,8 +41,10 @@ def recalibrate(network: keras.Model, layers: "Sequence[keras.layers.BatchNormal
 
 
 @contextmanager
-def _statistics_of_the_batch(network: keras.Model, layers: "Sequence[keras.layers.BatchNormalization]") -> Iterator[None]:
+def _statistics_of_the_batch(network: "keras.Model", layers: "Sequence[keras.layers.BatchNormalization]") -> Iterator[None]:
     """Let these layers take over the statistics of each batch, and dropout drop nothing."""
+    import keras
+
     dropouts = [layer for layer in nested_layers(network) if isinstance(layer, keras.layers.Dropout)]
     before = [(layer, layer.trainable, layer.momentum) for layer in layers], [(layer, layer.rate) for layer in dropouts]
     try:

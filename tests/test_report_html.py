@@ -57,7 +57,8 @@ def test_everything_that_was_measured_is_shown(full):
     shown = " ".join(page.texts)
     for text in ("Calibration", "0.052", "0.033", "None of these", "Robustness", "70.0 %", "40.0 %", "Privacy", "not by chance",
                  "Is it fair to groups?", "Confident mistakes", "Lucky hits", "same label for 100.0% of 8", "6.8 MB",
-                 "1 inputs were left out", "2 to train on", "3.12.1"):  # fmt: skip
+                 "2.5 ms (2 threads)",
+                 "1 input was left out", "2 to train on", "3.12.1"):  # fmt: skip
         assert text in shown, text
     assert "grain" not in shown and "Not measured" not in page.texts
 

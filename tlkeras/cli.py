@@ -26,8 +26,9 @@ from tlkeras.errors import unknown
 from tlkeras.export.export_settings import ExportSettings
 from tlkeras.recipe_plan import plan_recipe
 from tlkeras.recipe_tune import tune_recipe
-from tlkeras.recipes import as_flags, copy_recipe, find_recipe, load_recipe, purpose, recipe_files
+from tlkeras.recipes import as_flags, copy_recipe, find_recipe, load_recipe, purpose, recipe_files, until_training
 from tlkeras.report.check_settings import CheckSettings
+from tlkeras.report.compare_settings import CompareSettings
 from tlkeras.report.rank_settings import RankSettings
 from tlkeras.report.report_settings import ReportSettings
 from tlkeras.report.sources_settings import SourcesSettings
@@ -120,6 +121,14 @@ def plan(recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAM
 
 def tune(recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME-or-FILE")], /) -> None:
     """Search a recipe's fields for the best score on validation; takes run's flags, --trials, --minutes and --search.
+
+    Args:
+        recipe: Name that `tlkeras list` shows, or a Python file.
+    """
+
+
+def compare(recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME-or-FILE")], /) -> None:
+    """Say whether transfer helped: train with and without it on parts of the data; `tlkeras compare NAME --help`.
 
     Args:
         recipe: Name that `tlkeras list` shows, or a Python file.
@@ -302,6 +311,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "plan": plan,
     "tune": tune,
+    "compare": compare,
     "check": check,
     "rank": rank,
     "report": report,
@@ -368,6 +378,19 @@ def _tune_recipe(name: str, flags: Sequence[str], *, prog: str) -> None:
         show_parts(tune_recipe(recipe, config, settings))
 
 
+def _compare_recipe(name: str, flags: Sequence[str], *, prog: str) -> None:
+    """Train the arms of a comparison as a recipe would train."""
+    from tlkeras.report.compare_command import compare_training
+
+    about = "--output: the folder of the comparison, which goes on where it was stopped."
+    recipe, (config, settings) = _configure(name, flags, prog=prog, about=about, also=CompareSettings)
+    show_messages(sys.stdout)
+    with stoppable():
+        start_tensorflow()
+        found = until_training(recipe, config)
+        show_parts(compare_training(found.model, found.splits, found.options, name, config, settings))
+
+
 def _configure(
     name: str,
     flags: Sequence[str],
@@ -396,4 +419,4 @@ def _configure(
     return recipe, (read if also is None else (read.config, read.also))
 
 
-_OF_RECIPES = {"run": _run_recipe, "plan": _plan_recipe, "tune": _tune_recipe}
+_OF_RECIPES = {"run": _run_recipe, "plan": _plan_recipe, "tune": _tune_recipe, "compare": _compare_recipe}

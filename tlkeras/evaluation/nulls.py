@@ -64,6 +64,19 @@ def random_network(model: TransferModel, splits: Splits, *, seed: int = 0) -> np
     top = len(segments)
     inputs = [read_inputs(part, source) for part in (splits.train, splits.val, splits.test)]
     parts = [rows[top][0].values for rows in activations(segments, [top], *inputs)]
+    return linear_on_features(parts, splits)
+
+
+def linear_on_features(parts: Sequence[np.ndarray], splits: Splits) -> np.ndarray:
+    """Predict the test examples with a linear model on standardised features.
+
+    Args:
+        parts: The features of the training, validation and test examples, float, shape `(n, width)` each.
+        splits: Their targets.
+
+    Returns:
+        Predictions for the test examples, see `predictions`.
+    """
     return _linear(_standardise(*parts), splits)
 
 
@@ -110,7 +123,11 @@ def _linear(parts: Sequence[Any], splits: Splits, *, strengths: Sequence[float] 
     task, scale = task_of(splits)
     y, val_y = (task.encode(part.targets, scale) for part in (splits.train, splits.val))
     kernel, bias, _ = solve_linear(task.name, train, y, val, val_y, strengths, max(1, len(splits.classes)))
-    logits = test @ kernel + bias
-    if task.name == "regression":
+    return from_logits(task.name, test @ kernel + bias, scale)
+
+
+def from_logits(task: str, logits: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
+    """Turn logits into predictions, see `predictions`; `scale` is the mean and deviation of the training values."""
+    if task == "regression":
         return logits[:, 0] * scale[1] + scale[0]
-    return (logits > 0).astype(np.uint8) if task.name == "multi_label" else logits.argmax(axis=1)
+    return (logits > 0).astype(np.uint8) if task == "multi_label" else logits.argmax(axis=1)

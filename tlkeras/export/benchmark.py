@@ -14,11 +14,13 @@ import numpy as np
 from tlkeras.errors import TlkerasError
 from tlkeras.export.artifact import ArtifactError
 from tlkeras.export.predict import Predictor, load_artifact
+from tlkeras.files import plain, write_json
 
 THREADS = (1, 2, 4)
 WARM_UP, FEWEST, MOST = 10, 50, 2000
 """Runs before the clock counts, and the least and most that are counted."""
 _TIME_LIMIT = 300
+KEPT = "benchmark.json"
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,16 @@ def measure_here(path: str, threads: int, seconds: float) -> dict[str, Any]:
     p10, p50, p90 = (float(np.percentile(times, q)) for q in (10, 50, 90))
     latency = {"p10": p10, "p50": p50, "p90": p90, "n": len(times)}
     return {"latency": latency, "peak_bytes": _peak_memory() - before, "load_seconds": loaded}
+
+
+def keep_benchmark(measured: Benchmark) -> None:
+    """Add what was measured to `benchmark.json` beside an artefact of a run, for its report; elsewhere nothing is written."""
+    path = measured.path
+    if not (path.parent / "metadata.json").exists():
+        return
+    file = path.parent / KEPT
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    write_json(file, {**kept, path.name: plain(measured)})
 
 
 def _in_a_process(path: Path, threads: int, seconds: float) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tlkeras.evaluation.limits import Limits, parse_size, parse_time
 from tlkeras.export.artifact import Parity
-from tlkeras.export.benchmark import benchmark_artifact
+from tlkeras.export.benchmark import benchmark_artifact, keep_benchmark
 from tlkeras.export.budget import BudgetError, Variant, advise, pick, save_tradeoff
 from tlkeras.export.export_lines import Part, measured_parts, variant_parts
 from tlkeras.export.export_settings import ExportSettings
@@ -55,8 +55,10 @@ def export_parts(path: Path, settings: ExportSettings, *, for_mediapipe: bool = 
 
 
 def benchmark_parts(path: Path) -> Iterator[Part]:
-    """Measure an artefact and yield what a person wants to know."""
-    yield from measured_parts(benchmark_artifact(path))
+    """Measure an artefact, keep the numbers for the run's report, and yield what a person wants to know."""
+    measured = benchmark_artifact(path)
+    keep_benchmark(measured)
+    yield from measured_parts(measured)
 
 
 def _proof(result: Parity) -> str:

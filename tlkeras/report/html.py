@@ -10,6 +10,7 @@ from tlkeras.report.model_card import render_card
 from tlkeras.report.numbers import facts, is_share, number, words
 from tlkeras.report.page import picture_address, render_page
 from tlkeras.report.run_record import RunRecord, read_run
+from tlkeras.report.tracking import track
 from tlkeras.runs import Run
 
 PICTURES = ("confusion_matrix", "predicted", "curves", "slices", "calibration", "robustness", "training", "augmentation")
@@ -21,7 +22,8 @@ def write_report(run: Run | str | Path) -> Path:
     """Write `report.html` and `README.md` (a model card in Hugging Face's format) into a run folder.
 
     Both are made from the files of the folder alone, show what was measured, and name what was not. The page is whole in one
-    file: no network, no script.
+    file: no network, no script. The numbers of a run that is just being made also go to the trackers that `TLKERAS_TRACK`
+    names, see `tlkeras.report.tracking`.
 
     Args:
         run: A run, or its folder; it must have been evaluated.
@@ -37,6 +39,8 @@ def write_report(run: Run | str | Path) -> Path:
     write_text(record.path / "README.md", render_card(record))
     page = record.path / "report.html"
     write_text(page, render_report(record))
+    if isinstance(run, Run):
+        track(record)
     return page
 
 

@@ -69,5 +69,13 @@ def facts(values: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 def words(name: str) -> str:
     """Return a name of the code as words: `roc_auc` as `ROC AUC`."""
-    known = {"roc_auc": "ROC AUC", "auc": "AUC", "ece": "ECE", "f1_macro": "F1, macro", "f1": "F1"}
+    known = {
+        "roc_auc": "ROC AUC",
+        "auc": "AUC",
+        "ece": "ECE",
+        "ece_null": "ECE by chance",
+        "ece_null_high": "ECE by chance, at most",
+        "f1_macro": "F1, macro",
+        "f1": "F1",
+    }
     return known.get(name, name.replace("_", " "))

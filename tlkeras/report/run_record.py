@@ -45,6 +45,7 @@ class RunRecord:
         history: The rows of `history.csv`.
         parity: `parity.json`, by target.
         metadata: `exports/metadata.json`.
+        benchmarks: `exports/benchmark.json`, by file.
         environment: `environment.json`.
         gallery: `gallery.json`.
         data: The counts of examples.
@@ -56,6 +57,7 @@ class RunRecord:
     history: Sequence[Mapping[str, str]] = ()
     parity: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    benchmarks: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     gallery: Sequence[Mapping[str, Any]] = ()
     data: DataCounts = field(default_factory=lambda: DataCounts({}, {}, (), {}))
@@ -104,6 +106,7 @@ def read_run(path: str | Path) -> RunRecord:
         history=_rows(path / "history.csv"),
         parity=_json(path / "parity.json", {}),
         metadata=_json(path / "exports" / "metadata.json", {}),
+        benchmarks=_json(path / "exports" / "benchmark.json", {}),
         environment=_json(path / "environment.json", {}),
         gallery=_json(path / "gallery.json", []),
         data=_count(path),

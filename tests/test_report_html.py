@@ -57,7 +57,7 @@ def test_everything_that_was_measured_is_shown(full):
     shown = " ".join(page.texts)
     for text in ("Calibration", "0.052", "0.033", "None of these", "Robustness", "70.0 %", "40.0 %", "Privacy", "not by chance",
                  "Is it fair to groups?", "Confident mistakes", "Lucky hits", "same label for 100.0% of 8", "6.8 MB",
-                 "2.5 ms (2 threads)",
+                 "2.5 ms (2 threads)", "brightness: dark",
                  "1 input was left out", "2 to train on", "3.12.1"):  # fmt: skip
         assert text in shown, text
     assert "grain" not in shown and "Not measured" not in page.texts
@@ -126,7 +126,7 @@ def test_the_model_card_has_a_head_that_the_hub_reads_and_only_what_was_measured
     assert meta["library_name"] == "keras" and meta["pipeline_tag"] == "image-classification"
     assert meta["model-index"][0]["results"][0]["metrics"][0] == {"type": "accuracy", "value": 0.75}
     assert "licence: Apache-2.0" in body and "tlkeras predict exports/model_float16.tflite INPUT" in body
-    assert "| accuracy | 75.0 % | 65.0 to 85.0 % | 8 |" in body and "## Privacy" in body and "not beaten" not in body
+    assert "| accuracy | 75.0 % | 65.0 to 85.0 % | 8 |" in body and "## Privacy" in body and "slices before" not in body
     assert EVIL not in body and r"\<img src=x onerror=document.title='evil'\>" in body
     write_report(write_run(tmp_path / "bare"))
     bare = (tmp_path / "bare" / "README.md").read_text(encoding="utf-8")

@@ -47,6 +47,7 @@ def write_report(run: Run | str | Path) -> Path:
 def render_report(run: RunRecord) -> str:
     """Return the report of a run as a page of HTML."""
     versions = {name: version for name, version in (run.environment.get("versions") or {}).items() if version}
+    forgetting = run.metrics.get("forgetting") or {}
     return render_page(
         "report.html.j2",
         run=run,
@@ -55,13 +56,14 @@ def render_report(run: RunRecord) -> str:
         headline=run_values.headline(run),
         measures=run_values.other_measures(run),
         classes=run_values.worst_classes(run),
-        slices=run_values.slices(run),
+        slices=run_values.slices(run.metrics.get("slices") or []),
         fairness=run.metrics.get("fairness") or [],
         gallery=gallery(run),
         calibration=_calibration(run),
         rejection=list(facts(run.metrics.get("rejection") or {})),
         robustness=_robustness(run),
-        forgetting=list(facts(run.metrics.get("forgetting") or {})),
+        forgetting=list(facts({name: value for name, value in forgetting.items() if name != "slices_before"})),
+        slices_before=run_values.slices(forgetting.get("slices_before") or []),
         privacy=list(facts(run.metrics.get("privacy") or {})),
         thresholds=list(facts(run.metrics.get("thresholds") or {})),
         pictures={name: picture_address(run.path, f"{name}.png") for name in PICTURES},

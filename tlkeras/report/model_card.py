@@ -36,10 +36,10 @@ def render_card(run: RunRecord) -> str:
         measures=[(words(name), *_texts(name, one), one["n"]) for name, one in test.items()],
         nulls=[(name, *_texts(next(iter(test), ""), one)) for name, one in (run.metrics.get("nulls") or {}).items()],
         classes=run_values.worst_classes(run),
-        slices=run_values.slices(run)[:10],
+        slices=run_values.slices(run.metrics.get("slices") or [])[:10],
         exports=exports,
         phone=next((row["path"] for row in exports if row["passed"] and row["path"].endswith(".tflite")), ""),
-        evidence={name: list(facts(_without_bins(run.metrics[name]))) for name in _EVIDENCE if run.metrics.get(name)},
+        evidence={name: list(facts(_in_short(run.metrics[name]))) for name in _EVIDENCE if run.metrics.get(name)},
         missing=run_values.not_measured(run),
         versions=run.environment.get("versions") or {},
         source=source_facts(run.source),
@@ -72,9 +72,10 @@ def _texts(name: str, measure: Any) -> tuple[str, str]:
     return number(measure["value"], share=share), interval(measure, share=share)
 
 
-def _without_bins(value: Any) -> Any:
+def _in_short(value: Any) -> Any:
+    """Leave out what a card is too short for: the bars of a reliability diagram, and slices, which the report shows."""
     if isinstance(value, dict):
-        return {name: _without_bins(part) for name, part in value.items() if name != "bins"}
+        return {name: _in_short(part) for name, part in value.items() if name not in ("bins", "slices_before")}
     return value
 
 

@@ -1,7 +1,7 @@
 """What a report shows of a run: rows and texts, ready for a template."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,9 +128,8 @@ def worst_classes(run: RunRecord) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["f1"])
 
 
-def slices(run: RunRecord) -> list[dict[str, Any]]:
-    """Return the slices, the worst difference first; those that are surely worse before the others."""
-    found = run.metrics.get("slices") or []
+def slices(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return slices as rows, the worst difference first; those that are surely worse before the others."""
     rows = []
     for one in found:
         share = is_share(str(one.get("measure", "accuracy")))

@@ -147,6 +147,34 @@ def test_a_file_that_was_converted_or_refused_is_kept_for_later(source, monkeypa
     assert prepare(source, [1]).converted() is None
 
 
+def test_texts_are_read_in_tensorflow_unless_a_file_was_converted_already(monkeypatch):
+    ready = prepare(_text_source())
+    assert not ready.pays()
+    assert prepare(tiny_source()).pays()
+    engines: list[str] = []
+
+    def note(run):
+        def noted(*given):
+            engines.append(run.__name__)
+            return run(*given)
+
+        return noted
+
+    monkeypatch.setattr(pooled, "run_network", note(run_network))
+    monkeypatch.setattr(pooled, "run_litert", note(run_litert))
+    texts = ("a", "word", "more", "of", "each")
+    tokens = ragged([np.array([place + 1, 2], np.int32) for place in range(len(texts))], fill=0)
+    monkeypatch.setattr(pooled, "read_inputs", lambda *_: tokens)
+    examples = Examples(np.array(texts), Texts(texts, np.arange(len(texts))), NoTargets(len(texts)))
+    first, _ = pooled_features(ready, examples.take(range(0, 5)))
+    assert latency_ms(ready) is not None
+    assert ready.pays()
+    monkeypatch.setattr(pooled, "cached_rows", lambda key, digests, compute: (compute(np.arange(len(digests))), len(digests)))
+    second, _ = pooled_features(ready, examples)
+    assert engines == ["run_network", "run_litert"]
+    np.testing.assert_allclose(first[0], second[0], atol=1e-5)
+
+
 def test_pictures_for_several_sizes_are_decoded_once_and_are_what_each_source_reads(source, monkeypatch):
     examples = squares(10, seed=0)
     larger = replace(source, input_size=17)

@@ -35,12 +35,16 @@ def convert_quickly(network: "keras.Model", sample: np.ndarray, answers: Sequenc
     Raises:
         TlkerasError: The network uses operations that LiteRT does not have; the message names them.
     """
-    size = sum(int(np.prod(weight.shape)) * 4 for weight in network.weights)
-    fixed = None not in network.inputs[0].shape[1:]
-    if not fixed or size > MOST_BYTES:
+    if not is_quick(network):
         return convert(network)
     content = _from_constants(network)
     return content if _agree(open_runner(content)(sample), answers) else convert(network)
+
+
+def is_quick(network: "keras.Model") -> bool:
+    """Say whether `convert_quickly` takes a second or two: inputs of a fixed size, and not too many weights."""
+    size = sum(int(np.prod(weight.shape)) * 4 for weight in network.weights)
+    return None not in network.inputs[0].shape[1:] and size <= MOST_BYTES
 
 
 def _agree(found: Sequence[np.ndarray], answers: Sequence[np.ndarray]) -> bool:

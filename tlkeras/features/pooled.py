@@ -16,7 +16,7 @@ from tlkeras.errors import TlkerasError
 from tlkeras.features.cache import cache_key, cached_rows, read_arrays, write_arrays
 from tlkeras.features.engine import run_network
 from tlkeras.features.inputs import read_inputs
-from tlkeras.features.litert_quick import convert_quickly
+from tlkeras.features.litert_quick import convert_quickly, is_quick
 from tlkeras.features.rows import Rows
 from tlkeras.features.workers import run_litert
 from tlkeras.sources.model import SourceModel
@@ -40,6 +40,8 @@ class FeaturePass:
         sample: One example that the network reads, always the same for this modality and size.
         converted: Returns the network as a LiteRT model for `run_litert`, None where LiteRT cannot run it; converts once and
             keeps the file in the cache.
+        pays: Says whether LiteRT is the faster way to the features: where it converts quickly, or has converted already for the
+            latency. MiniLM takes 8 s to convert, in which TensorFlow reads hundreds of texts.
     """
 
     source: SourceModel
@@ -49,6 +51,7 @@ class FeaturePass:
     network: "keras.Model"
     sample: np.ndarray
     converted: Callable[[], bytes | None]
+    pays: Callable[[], bool]
 
 
 def prepare(source: SourceModel, cuts: Sequence[int] | None = None) -> FeaturePass:
@@ -66,14 +69,19 @@ def prepare(source: SourceModel, cuts: Sequence[int] | None = None) -> FeaturePa
     answers = [np.asarray(values) for values in _listed(network(sample, training=False))]
     identity = identify(source, network, answers)
 
+    key = cache_key(kind="converted", cuts=chosen, **identity)
+
     @functools.cache
     def converted() -> bytes | None:
-        content, reason = _converted(network, sample, answers, cache_key(kind="converted", cuts=chosen, **identity))
+        content, reason = _converted(network, sample, answers, key)
         if content is None:
             log.info("%s runs in TensorFlow here and has no latency: %s", source.name, reason)
         return content
 
-    return FeaturePass(source, chosen, widths, identity, network, sample, converted)
+    def pays() -> bool:
+        return is_quick(network) or read_arrays(key) is not None
+
+    return FeaturePass(source, chosen, widths, identity, network, sample, converted, pays)
 
 
 def _converted(
@@ -131,8 +139,9 @@ def pooled_features(
 ) -> tuple[tuple[np.ndarray, ...], int]:
     """Return the features of some examples at each boundary, and how many examples had to be computed.
 
-    Computed in LiteRT on all cores (several times as fast as TensorFlow on a CPU), or in TensorFlow where there is a GPU or
-    LiteRT lacks an operation; read from the cache for contents that it has.
+    Computed in LiteRT on all cores (twice as fast as TensorFlow on a CPU or more), or in TensorFlow where there is a GPU, where
+    LiteRT lacks an operation, or where converting would not pay: on a CPU both give the same to some 1e-5. Read from the cache
+    for contents that it has.
 
     Args:
         ready: What `prepare` returned.
@@ -142,12 +151,12 @@ def pooled_features(
     Returns:
         float32, shape `(n, width)` for each of `ready.cuts`; and the number that was not in the cache.
     """
-    engine = "tensorflow" if _has_gpu() else "litert"
+    engine = "gpu" if _has_gpu() else "cpu"
     key = cache_key(kind="pooled", engine=engine, cuts=ready.cuts, shape=_array_shape(examples), **ready.identity)
 
     def compute(indices: np.ndarray) -> np.ndarray:
         inputs = (read or read_inputs)(examples.take(indices), ready.source)
-        content = ready.converted() if engine == "litert" else None
+        content = ready.converted() if engine == "cpu" and ready.pays() else None
         if content is None:
             found = [rows.values for rows in run_network(ready.network, [inputs])]
         else:

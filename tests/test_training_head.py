@@ -9,7 +9,7 @@ from tlkeras.tasks.classification import build_classifier
 from tlkeras.tasks.model import TransferModel
 from tlkeras.tasks.multi_label import build_multi_label
 from tlkeras.tasks.regression import build_regressor
-from tlkeras.training.head import solve_head
+from tlkeras.training.head import rotate, solve_head
 
 
 def _model(outputs: int) -> TransferModel:
@@ -89,3 +89,15 @@ def test_a_value_is_solved_as_ridge_regression_of_the_standardised_target():
     predicted = x[150:] @ solution.kernel + solution.bias
     np.testing.assert_allclose(predicted[:, 0], direct.predict((x[150:] - center) / scale).ravel(), atol=1e-3)
     assert solution.scores["val_error"] == pytest.approx(np.abs(predicted - standard[150:]).mean(), rel=1e-4)
+
+
+def test_rotated_examples_keep_all_their_products_in_as_many_columns_as_there_are_examples():
+    generator = np.random.default_rng(0)
+    train, val = generator.normal(size=(30, 100)), generator.normal(size=(5, 100))
+    train[29] = train[0] + train[1]  # one dimension fewer
+    x, val_x, basis = rotate(train, val)
+    assert x.shape == (30, 29)
+    np.testing.assert_allclose(x @ x.T, train @ train.T, atol=1e-9)
+    np.testing.assert_allclose(val_x @ x.T, val @ train.T, atol=1e-9)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(29), atol=1e-9)
+    assert np.isfinite(np.concatenate([part.ravel() for part in rotate(0 * train, val)])).all()

@@ -48,6 +48,8 @@ def compile_part(
     own_loss, metric = loss_and_metric(model, data)
     part = _build_part(model, phase, cut, data, reference, seed)
     part.compile(optimizer=optimizer, loss=loss or own_loss, metrics=[metric])
+    # Else the first step makes the optimizer's variables, and TensorFlow then traces the whole step a second time.
+    part.optimizer.build(part.trainable_variables)
     return part
 
 

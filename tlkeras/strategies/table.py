@@ -35,7 +35,8 @@ def lp_ft(*, trainable: str | None, epochs: int, learning_rate: float) -> list[P
 def _head_then(name: str, trainable: str, epochs: int, learning_rate: float) -> list[Phase]:
     if trainable == "head":
         return [HEAD]
-    return [HEAD, Phase(name=name, trainable=trainable, learning_rate=learning_rate / 10, epochs=epochs, patience=4)]
+    # Accuracy dips when the blocks begin to move and rises while the rate falls to zero: patience would end where it is worst.
+    return [HEAD, Phase(name=name, trainable=trainable, learning_rate=learning_rate / 10, epochs=epochs, patience=epochs)]
 
 
 def discriminative(*, trainable: str | None, epochs: int, learning_rate: float) -> list[Phase]:
@@ -46,7 +47,7 @@ def discriminative(*, trainable: str | None, epochs: int, learning_rate: float) 
         learning_rate=learning_rate / 10,
         layer_decay=0.85,
         epochs=epochs,
-        patience=4,
+        patience=epochs,
     )
     return [HEAD, upper]
 
@@ -80,14 +81,14 @@ def _few_weights(weights: Literal["bias", "norm"], trainable: str | None, epochs
         batch_norm="affine_only",
         learning_rate=learning_rate,
         epochs=epochs,
-        patience=4,
+        patience=epochs,
     )
 
 
 def lora(*, trainable: str | None, epochs: int, learning_rate: float) -> list[Phase]:
     """Fit the head, then train it with low-rank adapters of all blocks (LoRA; Hu et al. 2021), which are merged at the end."""
     adapters = Phase(
-        name="adapters", trainable=trainable or "all", adapters=8, learning_rate=learning_rate, epochs=epochs, patience=4
+        name="adapters", trainable=trainable or "all", adapters=8, learning_rate=learning_rate, epochs=epochs, patience=epochs
     )
     return [HEAD, adapters]
 

@@ -4,11 +4,14 @@ import keras
 import numpy as np
 
 from tests.networks import squares, tiny_source
+from tlkeras.errors import TlkerasError
+from tlkeras.features import cut
 from tlkeras.features.cut import activations, fits_memory
 from tlkeras.features.engine import run_network
 from tlkeras.features.inputs import read_inputs
-from tlkeras.features.rows import ragged
+from tlkeras.features.rows import Rows, ragged
 from tlkeras.sources.blocks import chain
+from tlkeras.sources.macs import count_macs
 from tlkeras.sources.model import Block
 
 
@@ -17,9 +20,9 @@ def test_all_cuts_come_from_one_pass_and_equal_the_chained_blocks():
     inputs = read_inputs(squares(20, seed=0), source)
     (found,) = activations(source.blocks, [0, 1, 3], inputs)
     assert found[0] == (inputs,)
-    for cut in (1, 3):
-        expected = chain(source.blocks[:cut], name="x").predict(inputs.values.astype("float32"), verbose=0)
-        np.testing.assert_allclose(found[cut][0].values, expected, atol=1e-5)
+    for index in (1, 3):
+        expected = chain(source.blocks[:index], name="x").predict(inputs.values.astype("float32"), verbose=0)
+        np.testing.assert_allclose(found[index][0].values, expected, atol=1e-5)
 
 
 def test_dropout_and_statistics_of_the_frozen_part_stay_in_inference_mode():
@@ -30,6 +33,43 @@ def test_dropout_and_statistics_of_the_frozen_part_stay_in_inference_mode():
     np.testing.assert_array_equal(first, second)
     for a, b in zip(before, source.network.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_litert_gives_what_tensorflow_gives_at_every_cut(monkeypatch):
+    source = tiny_source()
+    train, val = read_inputs(squares(20, seed=0), source), read_inputs(squares(7, seed=1), source)
+    expected = activations(source.blocks, [1, 3], train, val)
+    monkeypatch.setattr(cut, "litert_pays", lambda *_: True)
+    monkeypatch.setattr(cut, "compiled", None)  # TensorFlow's engine would fail
+    found = activations(source.blocks, [1, 3], train, val)
+    for got, wanted in zip(found, expected, strict=True):
+        for index in (1, 3):
+            np.testing.assert_allclose(got[index][0].values, wanted[index][0].values, atol=1e-5)
+
+
+def test_litert_is_taken_from_so_many_multiplications_on_for_pictures_only(monkeypatch):
+    source = tiny_source()
+    rows = read_inputs(squares(20, seed=0), source)
+    monkeypatch.setattr(cut, "LITERT_EXAMPLES", 20)
+    monkeypatch.setattr(cut, "LITERT_MACS", 20 * count_macs(source.network, source.input_size))
+    assert cut.litert_pays(source.blocks, [rows])
+    assert not cut.litert_pays(source.blocks, [Rows(rows.values[:19])])
+    monkeypatch.setattr(cut, "LITERT_EXAMPLES", 0)
+    assert not cut.litert_pays(source.blocks, [Rows(rows.values[:19])])
+    assert not cut.litert_pays(_text_blocks(), [ragged([np.arange(9)] * 30)])
+
+
+def test_what_litert_lacks_runs_in_tensorflow(monkeypatch):
+    source = tiny_source()
+    rows = read_inputs(squares(4, seed=0), source)
+
+    def refuse(*_):
+        raise TlkerasError("no such operation")
+
+    expected = activations(source.blocks, [2], rows)[0][2][0].values
+    monkeypatch.setattr(cut, "litert_pays", lambda *_: True)
+    monkeypatch.setattr(cut, "convert_quickly", refuse)
+    np.testing.assert_array_equal(activations(source.blocks, [2], rows)[0][2][0].values, expected)
 
 
 def _text_blocks() -> tuple[Block, ...]:

@@ -51,7 +51,7 @@ class Config:
     resize: Literal["crop", "pad", "squash"] = "crop"
     """How a picture becomes a square: its centre, the whole with black bars, or stretched."""
     epochs: int = 12
-    """Passes over the training pictures, over all phases; early stopping may end a phase sooner."""
+    """Passes over the training pictures, over all phases that train by gradient; the best epoch counts."""
     batch_size: int = 32
     """Pictures in a training step."""
     learning_rate: float = 1e-3

@@ -49,7 +49,7 @@ class Config:
     sequence_length: int = 128
     """Longest text in tokens; what is longer is cut at the end."""
     epochs: int = 4
-    """Passes over the training texts, over all phases; early stopping may end a phase sooner."""
+    """Passes over the training texts, over all phases that train by gradient; the best epoch counts."""
     batch_size: int = 32
     """Texts in a training step."""
     learning_rate: float = 1e-3

@@ -1,4 +1,4 @@
-"""The data sets of `benchmarks/rank.py`, read from packages that were downloaded into one folder, not installed.
+"""The data sets of the benchmarks, read from packages that were downloaded into one folder, not installed.
 
     cd FOLDER
     apt-get download tuxpaint-stamps-default openclipart-png dataset-fashion-mnist
@@ -16,6 +16,7 @@ import subprocess
 import tarfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ _CLIPART = {
     "plant": ("plants",),
     "vehicle": ("transportation",),
 }
+_TOPICS = ("animals", "food", "people", "recreation", "signs_and_symbols", "transportation")
 _NEWS6 = ("comp.graphics", "rec.autos", "rec.sport.hockey", "sci.med", "sci.space", "talk.politics.mideast")
 
 
@@ -69,16 +71,28 @@ def unpack(folder: Path) -> Path:
     return target
 
 
-def _splits(store: Store, labels: np.ndarray, classes: tuple[str, ...]) -> Splits:
+@dataclass(frozen=True)
+class Pool:
+    """All examples of a data set, undivided."""
+
+    examples: Examples
+    classes: tuple[str, ...]
+
+
+def _pool(store: Store, labels: np.ndarray, classes: tuple[str, ...]) -> Pool:
+    return Pool(Examples(np.arange(len(labels)).astype(str), store, ClassTargets(labels.astype(np.int32))), classes)
+
+
+def draw(pool: Pool) -> Splits:
     """Draw `SIZES` at random; a set that is too small gives half, an eighth and the rest."""
-    train, val, test = SIZES if len(labels) >= sum(SIZES) else (len(labels) // 2, len(labels) // 8, len(labels) * 3 // 8)
-    examples = Examples(np.arange(len(labels)).astype(str), store, ClassTargets(labels.astype(np.int32)))
-    rows = np.random.default_rng(0).permutation(len(labels))[: train + val + test]
-    parts = [examples.take(chosen) for chosen in np.split(rows, [train, train + val])]
-    return make_splits(*parts, classes, ())
+    count = len(pool.examples)
+    train, val, test = SIZES if count >= sum(SIZES) else (count // 2, count // 8, count * 3 // 8)
+    rows = np.random.default_rng(0).permutation(count)[: train + val + test]
+    parts = [pool.examples.take(chosen) for chosen in np.split(rows, [train, train + val])]
+    return make_splits(*parts, pool.classes, ())
 
 
-def _pictures(root: Path, folders: dict[str, tuple[str, ...]], most: int = 150) -> Splits:
+def _pictures(root: Path, folders: dict[str, tuple[str, ...]], most: int = 150) -> Pool:
     paths, labels = [], []
     for label, places in enumerate(folders.values()):
         files = [file for place in places for file in sorted((root / place).rglob("*.png"))]
@@ -86,7 +100,7 @@ def _pictures(root: Path, folders: dict[str, tuple[str, ...]], most: int = 150) 
         chosen = np.random.default_rng(0).permutation(len(files))[:most]
         paths += [str(files[index]) for index in sorted(chosen)]
         labels += [label] * len(chosen)
-    return _splits(ImageFiles(tuple(paths)), np.array(labels), tuple(folders))
+    return _pool(ImageFiles(tuple(paths)), np.array(labels), tuple(folders))
 
 
 def mnist(root: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -96,43 +110,43 @@ def mnist(root: Path) -> tuple[np.ndarray, np.ndarray]:
     return table[:, :-1].reshape(-1, 28, 28).astype(np.uint8), table[:, -1]
 
 
-def _mnist(root: Path) -> Splits:
+def _mnist(root: Path) -> Pool:
     pixels, labels = mnist(root)
-    return _splits(ImageArrays(pixels), labels, tuple("0123456789"))
+    return _pool(ImageArrays(pixels), labels, tuple("0123456789"))
 
 
-def _fashion(root: Path) -> Splits:
+def _fashion(root: Path) -> Pool:
     folder = root / "usr/share/datasets/fashion-mnist"
     with gzip.open(folder / "train-images-idx3-ubyte.gz") as stream:
         pixels = np.frombuffer(stream.read(), np.uint8, offset=16).reshape(-1, 28, 28)
     with gzip.open(folder / "train-labels-idx1-ubyte.gz") as stream:
         labels = np.frombuffer(stream.read(), np.uint8, offset=8)
     names = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
-    return _splits(ImageArrays(pixels[:6000]), labels[:6000], names)
+    return _pool(ImageArrays(pixels[:6000]), labels[:6000], names)
 
 
-def _digits(root: Path) -> Splits:
+def _digits(root: Path) -> Pool:
     from sklearn.datasets import load_digits
 
     found = load_digits()
-    return _splits(ImageArrays((found.images * 255 / 16).astype(np.uint8)), found.target, tuple("0123456789"))
+    return _pool(ImageArrays((found.images * 255 / 16).astype(np.uint8)), found.target, tuple("0123456789"))
 
 
-def _textiles(root: Path) -> Splits:
+def _textiles(root: Path) -> Pool:
     folder = next(root.rglob("textile_images")) / "simulated"
     kinds = sorted(path.name for path in folder.iterdir() if path.is_dir())
     paths = [str(file) for kind in kinds for file in sorted((folder / kind).glob("*.jpg"))]
     labels = [kinds.index(Path(path).parent.name) for path in paths]
-    return _splits(ImageFiles(tuple(paths)), np.array(labels), tuple(kinds))
+    return _pool(ImageFiles(tuple(paths)), np.array(labels), tuple(kinds))
 
 
-def _texts(texts: list[str], labels: list[str]) -> Splits:
+def _texts(texts: list[str], labels: list[str]) -> Pool:
     classes = tuple(sorted(set(labels)))
     store = Texts(tuple(texts), np.arange(len(texts)))
-    return _splits(store, np.array([classes.index(label) for label in labels]), classes)
+    return _pool(store, np.array([classes.index(label) for label in labels]), classes)
 
 
-def _orange(root: Path, name: str, wanted: tuple[str, ...] | None = None) -> Splits:
+def _orange(root: Path, name: str, wanted: tuple[str, ...] | None = None) -> Pool:
     csv.field_size_limit(10**7)
     with (root / f"orangecontrib/text/datasets/{name}.tab").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.reader(stream, delimiter="\t"))[3:]
@@ -140,7 +154,7 @@ def _orange(root: Path, name: str, wanted: tuple[str, ...] | None = None) -> Spl
     return _texts([row[1] for row in rows], [row[0] for row in rows])
 
 
-def _rated(root: Path, name: str) -> Splits:
+def _rated(root: Path, name: str) -> Pool:
     texts, labels = [], []
     file = root / f"hutto_ICWSM_2014/{name}_GroundTruth.txt"
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -151,17 +165,20 @@ def _rated(root: Path, name: str) -> Splits:
     return _texts(texts, labels)
 
 
-def _sample(whole: Splits) -> Splits:
+def _sample(whole: Splits) -> Pool:
     from tlkeras.data.joined import join_examples
 
     together = join_examples([whole.train, whole.val, whole.test])
-    return _splits(together.store, together.labels, whole.classes)
+    return _pool(together.store, together.labels, whole.classes)
 
 
-DATA_SETS: dict[str, dict[str, Callable[[Path], Splits]]] = {
+DATA_SETS: dict[str, dict[str, Callable[[Path], Pool]]] = {
     "image": {
         "stamps": lambda root: _pictures(root / "usr/share/tuxpaint/stamps", _STAMPS),
         "clipart": lambda root: _pictures(root / "usr/share/openclipart/png", _CLIPART),
+        "clipart_topics": lambda root: _pictures(
+            root / "usr/share/openclipart/png", {topic: (topic,) for topic in _TOPICS}, most=2000
+        ),
         "silhouettes": lambda root: _sample(load_image_sample("sample")),
         "textiles": _textiles,
         "mnist": _mnist,
@@ -180,5 +197,10 @@ DATA_SETS: dict[str, dict[str, Callable[[Path], Splits]]] = {
 
 
 def load(modality: str, name: str, folder: Path) -> Splits:
-    """Return a data set by name."""
+    """Return a data set by name, divided in `SIZES`."""
+    return draw(pool(modality, name, folder))
+
+
+def pool(modality: str, name: str, folder: Path) -> Pool:
+    """Return all examples of a data set by name."""
     return DATA_SETS[modality][name](unpack(folder))

@@ -93,7 +93,7 @@ def test_saved_files_can_be_read_without_tlkeras(evaluation, tmp_path):
     assert set(metrics["test"]["accuracy"]) == {"value", "low", "high", "n"}
     assert metrics["verdict"] == evaluation.verdict
     rows = (tmp_path / "predictions.csv").read_text().splitlines()
-    assert rows[0] == "id,where,target,predicted,probability:=cmd|x,probability:<b>,probability:c"
+    assert rows[0] == "id,where,target,predicted,probability:=cmd|x,probability:<b>,probability:c,column:brightness"
     assert rows[1].startswith("'=1+1,\"array, row 0\",'=cmd|x,")
     assert len(rows) == 31
     with Image.open(tmp_path / "confusion_matrix.png") as picture:

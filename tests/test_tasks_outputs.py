@@ -50,7 +50,7 @@ def test_several_labels_get_a_probability_each_and_are_learnt(several, tmp_path)
     assert {name: row["support"] for name, row in evaluation.per_class.items()} == {"upper": 20, "corner": 10}
     save_evaluation(evaluation, tmp_path)
     rows = (tmp_path / "predictions.csv").read_text().splitlines()
-    assert rows[0] == "id,where,target,predicted,probability:upper,probability:corner"
+    assert rows[0] == "id,where,target,predicted,probability:upper,probability:corner,column:brightness"
     assert rows[1].startswith('3/0,"array, row 0",upper|corner,')
     assert not (tmp_path / "confusion_matrix.png").exists()
 

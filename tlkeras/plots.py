@@ -13,7 +13,8 @@ INK, GRID, BLUE, ORANGE = "#1f2933", "#d9dee4", "#2563eb", "#d97706"
 LONGEST_NAME = 24
 
 
-def _figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> "Figure":
+    """Return an empty figure of so many inches, with no window and no global state behind it."""
     # Figure instead of pyplot: no window, no global state, no backend to choose.
     from matplotlib.figure import Figure
 
@@ -34,7 +35,7 @@ def save_training(rows: Sequence[Mapping[str, Any]], path: Path, *, metric: str 
         path: Where to write the PNG.
         metric: The name of the metric's column.
     """
-    figure = _figure(9, 3.6)
+    figure = new_figure(9, 3.6)
     axes = figure.subplots(1, 2)
     x = np.arange(1, len(rows) + 1)
     for axis, name, title in zip(axes, ("loss", metric), ("Loss", metric.capitalize()), strict=True):
@@ -87,7 +88,7 @@ def save_confusion(confusion: np.ndarray, classes: Sequence[str], path: Path) ->
     """
     count = len(classes)
     side = min(14.0, 2.6 + 0.42 * count)
-    figure = _figure(side + 0.6, side)
+    figure = new_figure(side + 0.6, side)
     axis = figure.subplots()
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     image = axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
@@ -115,7 +116,7 @@ def save_values(true: np.ndarray, predicted: np.ndarray, path: Path) -> None:
         predicted: float, shape `(n,)`.
         path: Where to write the PNG.
     """
-    figure = _figure(5, 5)
+    figure = new_figure(5, 5)
     axis = figure.subplots()
     low, high = (float(end(np.concatenate([true, predicted]))) for end in (np.min, np.max))
     axis.plot([low, high], [low, high], color=GRID, linewidth=1.5)
@@ -138,7 +139,7 @@ def save_views(views: Sequence[Any], path: Path, *, count: int = 6) -> None:
         count: The most pictures.
     """
     pictures = min(count, len(views[0]))
-    figure = _figure(1.6 * len(views), 1.6 * pictures + 0.3)
+    figure = new_figure(1.6 * len(views), 1.6 * pictures + 0.3)
     axes: Any = figure.subplots(pictures, len(views), squeeze=False)
     for row, column in np.ndindex(pictures, len(views)):
         axis = axes[row, column]
@@ -159,7 +160,7 @@ def save_ranking(rows: Sequence[Mapping[str, Any]], path: Path, *, metric: str, 
         metric: What the score is.
         null: The score of random weights.
     """
-    figure = _figure(10, max(3.6, 1.2 + 0.3 * len(rows)))
+    figure = new_figure(10, max(3.6, 1.2 + 0.3 * len(rows)))
     speed, places = figure.subplots(1, 2, sharey=False, width_ratios=(1.1, 1))
     for place, row in enumerate(rows, start=1):
         color = BLUE if place == 1 else ORANGE if row["tied"] else "#6b7280"
@@ -211,7 +212,7 @@ def save_depth(rows: Sequence[Mapping[str, Any]], path: Path, *, metric: str, so
         source: The source model's name.
         enough: The block above which nothing is gained.
     """
-    figure = _figure(min(14.0, max(6.0, 2.0 + 0.4 * len(rows))), 4)
+    figure = new_figure(min(14.0, max(6.0, 2.0 + 0.4 * len(rows))), 4)
     axis = figure.subplots()
     x = np.arange(len(rows))
     value, low, high = (np.array([row[name] for row in rows]) for name in ("score", "low", "high"))
@@ -253,7 +254,7 @@ def save_points(
         ringed: The place of the model that was picked.
         refused: Which models are drawn hollow.
     """
-    figure = _figure(9, 3.8)
+    figure = new_figure(9, 3.8)
     axes = figure.subplots(1, len(panels), sharey=True)
     hollow = refused or [False] * len(names)
     for axis, (title, (costs, limit)) in zip(np.atleast_1d(axes), panels.items(), strict=True):

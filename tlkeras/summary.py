@@ -9,6 +9,20 @@ if TYPE_CHECKING:
     from tlkeras.export.artifact import Artifact, Parity
 
 
+ALSO = {
+    "balanced_accuracy",
+    "f1_macro",
+    "roc_auc",
+    "average_precision",
+    "top_5_accuracy",
+    "exact_match",
+    "root_mean_square_error",
+    "r_squared",
+    "correlation",
+}
+"""The measures that are said beside the headline; the others are in `metrics.json`."""
+
+
 def summary_lines(
     folder: Path, evaluation: "Evaluation", artifacts: "Sequence[Artifact]", parity: "Sequence[Parity]"
 ) -> Iterator[str]:
@@ -25,7 +39,7 @@ def summary_lines(
     compared = [("this model", measures.pop(headline))] if headline else []
     rows = [_measure_row(name, measure) for name, measure in [*compared, *evaluation.nulls.items()]]
     yield "\n" + format_table((headline, "value", "95 % interval", "n"), rows)
-    yield "Also: " + ", ".join(f"{name} {measure.value:.3f}" for name, measure in measures.items())
+    yield "Also: " + ", ".join(f"{name} {measure.value:.3f}" for name, measure in measures.items() if name in ALSO)
     yield evaluation.verdict
     agreement = {result.target: result for result in parity}
     files = [

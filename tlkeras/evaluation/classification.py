@@ -1,10 +1,28 @@
-"""Measures of a classification: accuracy, precision, recall, F1, ROC AUC, confusion."""
+"""Measures of a classification: accuracy, precision, recall, F1, Matthews, areas, top-k, confusion."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlkeras.evaluation.metrics import Measure, bootstrap, wilson
+from tlkeras.evaluation.intervals import bootstrap_weighted, wilson
+from tlkeras.evaluation.measure import Measure
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+TOP = 5
+"""Where there are more classes, how often the right one is among so many is said too."""
+COUNTED = (
+    "balanced_accuracy",
+    "precision_macro",
+    "recall_macro",
+    "f1_macro",
+    "precision_weighted",
+    "recall_weighted",
+    "f1_weighted",
+    "matthews",
+)
 
 
 def score(targets: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -41,26 +59,11 @@ def precision_recall_f1(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     return precision, recall, f1
 
 
-def roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the area under the ROC curve, one class against the rest, averaged over the classes that can be ranked.
-
-    The Mann-Whitney form: the chance that an example of the class gets a higher score than one of the rest, ties half.
-    """
-    from scipy.stats import rankdata
-
-    columns = [1] if probabilities.shape[1] == 2 else range(probabilities.shape[1])
-    areas = []
-    for column in columns:
-        positive = labels == column
-        p, n = int(positive.sum()), int((~positive).sum())
-        if p and n:
-            ranks = rankdata(probabilities[:, column])
-            areas.append((ranks[positive].sum() - p * (p + 1) / 2) / (p * n))
-    return float(np.mean(areas)) if areas else float("nan")
-
-
 def measures(targets: np.ndarray, outputs: np.ndarray, *, seed: int = 0) -> dict[str, Measure]:
-    """Return the measures with their 95 % intervals: Wilson's for accuracy, BCa bootstrap for the others.
+    """Return the measures with their 95 % intervals: Wilson's for proportions, BCa bootstrap for the others.
+
+    Macro means are over the classes that occur among the targets; what cannot be ranked (no example of it, or of the rest) is
+    left out of the areas. The balanced accuracy is the macro recall.
 
     Args:
         targets: Classes, int, shape `(n,)`.
@@ -68,17 +71,82 @@ def measures(targets: np.ndarray, outputs: np.ndarray, *, seed: int = 0) -> dict
         seed: Seed of the bootstrap.
     """
     predicted, n, classes = outputs.argmax(axis=1), len(targets), outputs.shape[1]
-    present = np.bincount(targets, minlength=classes) > 0
-
-    def macro(which: int) -> Callable[[np.ndarray], float]:
-        def statistic(rows: np.ndarray) -> float:
-            confusion = confusion_matrix(targets[rows], predicted[rows], classes)
-            return float(precision_recall_f1(confusion)[which][present].mean())
-
-        return statistic
-
-    found = {"accuracy": headline(score(targets, predicted))}
-    for which, name in enumerate(("precision_macro", "recall_macro", "f1_macro")):
-        found[name] = bootstrap(macro(which), n, seed=seed)
-    found["roc_auc"] = bootstrap(lambda rows: roc_auc(targets[rows], outputs[rows]), n, seed=seed)
+    found = {"accuracy": headline(score(targets, predicted)), **counted(targets, predicted, classes, seed=seed)}
+    columns = [1] if classes == 2 else range(classes)
+    found.update(areas([targets == column for column in columns], [outputs[:, column] for column in columns], seed=seed))
+    if classes > TOP:
+        best = np.argpartition(-outputs, TOP - 1, axis=1)[:, :TOP]
+        found[f"top_{TOP}_accuracy"] = wilson(int((best == targets[:, None]).any(axis=1).sum()), n)
     return found
+
+
+def counted(targets: np.ndarray, predicted: np.ndarray, classes: int, *, seed: int = 0) -> dict[str, Measure]:
+    """Return the measures of `COUNTED`, which hang on predictions alone, with their BCa bootstrap intervals."""
+    present = np.bincount(targets, minlength=classes) > 0
+    columns = [one_hot(places, classes) for places in (np.where(targets == predicted, targets, -1), predicted, targets)]
+
+    def statistics(weights: np.ndarray) -> np.ndarray:
+        right, guessed, true = ((column.T @ weights.T).T for column in columns)
+        return _from_counts(right, guessed, true, present)
+
+    return dict(zip(COUNTED, bootstrap_weighted(statistics, len(targets), seed=seed), strict=True))
+
+
+def one_hot(places: np.ndarray, classes: int) -> "csr_matrix":
+    """Return places as a sparse matrix of 0 and 1, shape `(n, classes)`; -1 gives an empty row."""
+    from scipy.sparse import csr_matrix
+
+    rows = np.flatnonzero(places >= 0)
+    return csr_matrix((np.ones(len(rows)), (rows, places[rows])), shape=(len(places), classes))
+
+
+def _from_counts(hits: np.ndarray, guessed: np.ndarray, true: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """The measures of COUNTED from counts by class, each of shape `(resamples, classes)`."""
+    precision, recall = hits / np.maximum(guessed, 1), hits / np.maximum(true, 1)
+    f1 = 2 * hits / np.maximum(guessed + true, 1)
+    total = true.sum(axis=1, keepdims=True)
+    macro = [values[:, present].mean(axis=1) for values in (recall, precision, recall, f1)]
+    weighted = [(values * true).sum(axis=1) / total[:, 0] for values in (precision, recall, f1)]
+    # Gorodkin, "Comparing two K-category assignments by a K-category correlation coefficient", 2004
+    together = hits.sum(axis=1) * total[:, 0] - (guessed * true).sum(axis=1)
+    apart = (total[:, 0] ** 2 - (guessed**2).sum(axis=1)) * (total[:, 0] ** 2 - (true**2).sum(axis=1))
+    matthews = np.where(apart > 0, together / np.sqrt(np.maximum(apart, 1e-300)), 0.0)
+    return np.stack([*macro, *weighted, matthews], axis=1)
+
+
+def areas(positive: Sequence[np.ndarray], scores: Sequence[np.ndarray], *, seed: int = 0) -> dict[str, Measure]:
+    """Return the area under the ROC curve and the average precision, each the mean over columns, with BCa intervals.
+
+    Args:
+        positive: For each column what is to be found, bool, shape `(n,)`; columns with nothing or all to be found are left out.
+        scores: For each column what it is ranked by, float, shape `(n,)`.
+        seed: Seed of the bootstrap.
+    """
+    ranked = [_ranked(truth, values) for truth, values in zip(positive, scores, strict=True) if 0 < truth.sum() < len(truth)]
+    if not ranked:
+        nothing = Measure(float("nan"), float("nan"), float("nan"), len(positive[0]))
+        return {"roc_auc": nothing, "average_precision": nothing}
+
+    def statistics(weights: np.ndarray) -> np.ndarray:
+        columns = np.stack([_areas(weights[:, order], truth, ends) for order, truth, ends in ranked])
+        missing = np.isnan(columns)
+        counts = (~missing).sum(axis=0)
+        return np.where(counts > 0, np.where(missing, 0, columns).sum(axis=0) / np.maximum(counts, 1), np.nan)
+
+    return dict(zip(("roc_auc", "average_precision"), bootstrap_weighted(statistics, len(positive[0]), seed=seed), strict=True))
+
+
+def _ranked(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    order = np.argsort(-scores, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    return order, positive[order].astype(np.float64), ends
+
+
+def _areas(weights: np.ndarray, positive: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Both areas for each row of weights; equal scores count half in the one, together in the other, as in scikit-learn."""
+    hits = np.cumsum(weights * positive, axis=1)[:, ends]
+    misses = np.cumsum(weights, axis=1)[:, ends] - hits
+    step, before = np.diff(hits, axis=1, prepend=0.0), np.diff(misses, axis=1, prepend=0.0)
+    ranked = (before * (hits - step / 2)).sum(axis=1) / (hits[:, -1] * misses[:, -1])
+    precise = (step * hits / np.maximum(hits + misses, 1e-12)).sum(axis=1) / hits[:, -1]
+    return np.stack([ranked, np.where(misses[:, -1] > 0, precise, np.nan)], axis=1)

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,14 +11,21 @@ import numpy as np
 from tlkeras.data.examples import Examples, Splits
 from tlkeras.data.targets import MultiLabelTargets, ValueTargets
 from tlkeras.evaluation import classification, multi_label, nulls, regression
+from tlkeras.evaluation.calibration import measure_calibration
 from tlkeras.evaluation.classification import confusion_matrix
-from tlkeras.evaluation.metrics import Evaluation, Measure, bootstrap
+from tlkeras.evaluation.metrics import Evaluation, Measure
 from tlkeras.evaluation.nulls import predictions
+from tlkeras.evaluation.paired import paired_gain
+from tlkeras.evaluation.rejection import measure_rejection
+from tlkeras.evaluation.responses import Responses, respond
+from tlkeras.evaluation.slices import measure_slices, slice_columns
+from tlkeras.evaluation.thresholds import at_thresholds, choose_thresholds
 from tlkeras.features.engine import run_network
 from tlkeras.features.inputs import read_inputs
 from tlkeras.tasks.model import TransferModel
 
 MEASURES: dict[str, Any] = {"classification": classification, "multi_label": multi_label, "regression": regression}
+HEADLINES = {"classification": "accuracy", "multi_label": "jaccard", "regression": "mean_absolute_error"}
 log = logging.getLogger("tlkeras")
 
 
@@ -26,39 +34,86 @@ def predict_examples(model: TransferModel, examples: Examples) -> np.ndarray:
     return run_network(model.network, [read_inputs(examples, model.source)])[0].values
 
 
-def evaluate(model: TransferModel, splits: Splits, *, compare_nulls: bool = True, seed: int = 0) -> Evaluation:
+def evaluate(
+    model: TransferModel,
+    splits: Splits,
+    *,
+    columns: Mapping[str, np.ndarray] | None = None,
+    foreign: Examples | None = None,
+    compare_nulls: bool = True,
+    seed: int = 0,
+) -> Evaluation:
     """Measure a model on the test examples and say whether transfer helped.
+
+    Beside the measures of the task this gives slices and, for classes, calibration, thresholds and when to answer "none of
+    these". Thresholds are chosen on validation.
 
     Args:
         model: A trained model.
         splits: The nulls are fitted on its training examples and tuned on its validation examples.
+        columns: More columns to slice the test examples by, each of shape `(n,)`.
+        foreign: Inputs unlike anything in the data, to measure "none of these" on; for pictures the 20 photographs of the
+            package foolbox, where it is installed, if not given.
         compare_nulls: False leaves the nulls, the gain and the verdict out.
         seed: Seed of the random network and of the bootstrap.
 
     Returns:
         Measures with 95 % intervals: Wilson's for proportions, BCa bootstrap for the others.
     """
-    outputs = predict_examples(model, splits.test)
+    found = respond(model, splits.test)
     module, targets = MEASURES[model.task], target_array(splits.test)
-    predicted = predictions(model.task, outputs)
+    predicted = predictions(model.task, found.outputs)
     if model.task == "classification" and len(set(predicted.tolist())) == 1:
         log.warning(
             "Every test example is taken for %r: the model tells nothing apart. Check the labels, try another learning rate, "
             "or balance the classes.",
             model.classes[int(predicted[0])],
         )
+    measures = module.measures(targets, found.outputs, seed=seed)
+    named = {**slice_columns(splits.test), **{name: np.asarray(column).astype(str) for name, column in (columns or {}).items()}}
     evaluation = Evaluation(
         task=model.task,
-        measures=module.measures(targets, outputs, seed=seed),
+        measures=measures,
         classes=model.classes,
         ids=splits.test.ids,
         targets=targets,
-        outputs=outputs,
+        outputs=found.outputs,
         per_class=module.per_class(targets, predicted, model.classes),
         confusion=confusion_matrix(targets, predicted, len(model.classes)) if model.task == "classification" else None,
         where=np.array([splits.test.store.where(row) for row in range(len(splits.test))]),
+        columns=named,
+        slices=measure_slices(named, module.score(targets, predicted), module, HEADLINES[model.task], seed=seed),
     )
+    if model.task != "regression":
+        evaluation = _beyond_measures(evaluation, model, splits, found, foreign, seed)
     return _beside_nulls(evaluation, model, splits, seed) if compare_nulls else evaluation
+
+
+def _beyond_measures(
+    evaluation: Evaluation,
+    model: TransferModel,
+    splits: Splits,
+    found: Responses,
+    foreign: Examples | None,
+    seed: int,
+) -> Evaluation:
+    """Add calibration, what is chosen on validation, and what that does to the test examples."""
+    task, targets = evaluation.task, evaluation.targets
+    val, val_targets = respond(model, splits.val), target_array(splits.val)
+    thresholds = choose_thresholds(task, model.classes, val_targets, val.outputs)
+    measures = dict(evaluation.measures)
+    if thresholds:
+        predicted = at_thresholds(task, thresholds, model.classes, found.outputs)
+        name = "f1_macro" if task == "multi_label" else "balanced_accuracy"
+        counts = (targets, predicted) if task == "multi_label" else (targets, predicted, len(model.classes))
+        measures[f"{name}_at_thresholds"] = MEASURES[task].counted(*counts, seed=seed)[name]
+    return replace(
+        evaluation,
+        measures=measures,
+        thresholds=thresholds,
+        calibration=measure_calibration(task, targets, found.outputs, temperature=model.temperature, seed=seed),
+        rejection=measure_rejection(model, found, foreign, seed=seed),
+    )
 
 
 def target_array(examples: Examples) -> np.ndarray:
@@ -89,18 +144,6 @@ def _beside_nulls(evaluation: Evaluation, model: TransferModel, splits: Splits, 
         gain=gain,
         verdict=verdict(gain, best, points=model.task != "regression"),
     )
-
-
-def paired_gain(own: np.ndarray, null: np.ndarray, *, seed: int = 0) -> Measure:
-    """Return the mean difference of two scores on the same examples, with its BCa interval.
-
-    Args:
-        own: The model's score on each example, higher is better, shape `(n,)`.
-        null: The null's.
-        seed: Seed of the bootstrap.
-    """
-    difference = own.astype(float) - null.astype(float)
-    return bootstrap(lambda rows: float(difference[rows].mean()), len(difference), seed=seed)
 
 
 def verdict(gain: Measure, null: str, *, points: bool = True) -> str:

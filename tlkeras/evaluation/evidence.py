@@ -50,8 +50,8 @@ class Rejection:
     """When the answer is "none of these".
 
     Attributes:
-        method: What is measured: `"energy"` or `"distance"`.
-        threshold: An input whose score lies above is refused.
+        method: `"distance"`: the cosine similarity of the features to those of the nearest training example.
+        threshold: An input of a smaller similarity is refused.
         n: The number of validation examples that the threshold was chosen on.
         rejected_own: The share of test examples that is refused, wrongly.
         foreign: What the foreign inputs were; empty where none were at hand.
@@ -106,7 +106,8 @@ class Fairness:
         null: The `equalized_odds_difference` that groups dealt at random show, on average.
         p_value: The share of such groups that show as much or more, corrected for the number of columns and classes (Holm).
         thresholds: For each group the probability from which on to select, chosen on validation to bring the true positive
-            rates together; empty where not asked for.
+            rates together; empty where validation lacks a group.
+        equalized_odds_difference_after: On the test examples with these thresholds.
     """
 
     column: str
@@ -117,6 +118,7 @@ class Fairness:
     null: float
     p_value: float
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    equalized_odds_difference_after: float | None = None
 
 
 @dataclass(frozen=True)
@@ -137,12 +139,15 @@ class Forgetting:
         before: The source head's accuracy on source data with the original features; None where either is not at hand.
         after: The same head on the features after training.
         data: What the source data were.
+        slices_before: How a linear model on the source's own features does on the slices of the test examples, the worst first:
+            what differs here was in the source or in the data before any training.
     """
 
     drift: Measure
     before: Measure | None = None
     after: Measure | None = None
     data: str = ""
+    slices_before: tuple[Slice, ...] = ()
 
 
 @dataclass(frozen=True)

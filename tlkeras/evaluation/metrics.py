@@ -1,19 +1,18 @@
-"""What an evaluation holds, and intervals of measures."""
+"""What an evaluation holds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from tlkeras.evaluation.evidence import Calibration, Fairness, Forgetting, Privacy, Rejection, Robustness, Slice
+from tlkeras.evaluation.intervals import bootstrap, wilson
 from tlkeras.evaluation.measure import Measure
 from tlkeras.files import plain
 
 __all__ = ["Evaluation", "Measure", "bootstrap", "wilson"]
 
-CONFIDENCE = 0.95
-RESAMPLES = 1000
 MEASURED = ("thresholds", "calibration", "rejection", "slices", "fairness", "robustness", "forgetting", "privacy")
 """The fields of an evaluation that are in `metrics.json` only where they were measured."""
 
@@ -84,43 +83,3 @@ class Evaluation:
             "classes": list(self.classes),
             **measured,
         }
-
-
-def wilson(successes: int, n: int) -> Measure:
-    """Return a proportion with its Wilson score interval (Wilson 1927), which holds its level at small n and near 0 and 1."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(successes, n).proportion_ci(CONFIDENCE, method="wilson")
-    return Measure(successes / n, float(interval.low), float(interval.high), n)
-
-
-def bootstrap(statistic: Callable[[np.ndarray], float], n: int, *, seed: int = 0) -> Measure:
-    """Return a statistic of examples with its BCa bootstrap interval (Efron 1987).
-
-    Args:
-        statistic: Takes indices of examples, int, shape `(n,)`, and returns a number.
-        n: The number of examples.
-        seed: Seed of the resampling.
-
-    Where the interval is not defined (all resamples alike), it is the value itself.
-    """
-    import warnings
-
-    from scipy.stats import bootstrap as scipy_bootstrap
-
-    value = statistic(np.arange(n))
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        result = scipy_bootstrap(
-            (np.arange(n),),
-            statistic,
-            n_resamples=RESAMPLES,
-            confidence_level=CONFIDENCE,
-            vectorized=False,
-            method="BCa",
-            rng=np.random.default_rng(seed),
-        )
-    low, high = (float(end) for end in result.confidence_interval)
-    if not (np.isfinite(low) and np.isfinite(high)):
-        low = high = value
-    return Measure(float(value), low, high, n)

@@ -1,11 +1,22 @@
-"""Measures of a multi-label classification: Jaccard, exact match, precision, recall, F1, ROC AUC."""
+"""Measures of a multi-label classification: Jaccard, exact match, precision, recall, F1, areas."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from tlkeras.evaluation.classification import roc_auc
-from tlkeras.evaluation.metrics import Measure, bootstrap, wilson
+from tlkeras.evaluation.classification import areas
+from tlkeras.evaluation.intervals import bootstrap, bootstrap_weighted, wilson
+from tlkeras.evaluation.measure import Measure
+
+COUNTED = (
+    "precision_macro",
+    "recall_macro",
+    "f1_macro",
+    "f1_micro",
+    "precision_weighted",
+    "recall_weighted",
+    "f1_weighted",
+)
 
 
 def score(targets: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -50,24 +61,24 @@ def measures(targets: np.ndarray, outputs: np.ndarray, *, seed: int = 0) -> dict
         seed: Seed of the bootstrap.
     """
     predicted = (outputs >= 0.5).astype(np.uint8)
-    n = len(targets)
-
-    def macro(which: int) -> Callable[[np.ndarray], float]:
-        return lambda rows: float(_precision_recall_f1(targets[rows], predicted[rows])[which].mean())
-
-    def area(rows: np.ndarray) -> float:
-        columns = [_column_area(targets[rows, column], outputs[rows, column]) for column in range(targets.shape[1])]
-        return float(np.nanmean(columns)) if np.isfinite(columns).any() else float("nan")
-
-    found = {
+    return {
         "jaccard": headline(score(targets, predicted), seed=seed),
-        "exact_match": wilson(int((targets == predicted).all(axis=1).sum()), n),
+        "exact_match": wilson(int((targets == predicted).all(axis=1).sum()), len(targets)),
+        **counted(targets, predicted, seed=seed),
+        **areas(list(targets.T == 1), list(outputs.T), seed=seed),
     }
-    for which, name in enumerate(("precision_macro", "recall_macro", "f1_macro")):
-        found[name] = bootstrap(macro(which), n, seed=seed)
-    found["roc_auc"] = bootstrap(area, n, seed=seed)
-    return found
 
 
-def _column_area(labels: np.ndarray, scores: np.ndarray) -> float:
-    return roc_auc(labels, np.stack([1 - scores, scores], axis=1))
+def counted(targets: np.ndarray, predicted: np.ndarray, *, seed: int = 0) -> dict[str, Measure]:
+    """Return the measures of `COUNTED`, which hang on predictions alone, with their BCa bootstrap intervals."""
+    parts = [part.astype(np.float64) for part in (targets & predicted, predicted, targets)]
+
+    def statistics(weights: np.ndarray) -> np.ndarray:
+        hits, found, true = (weights @ part for part in parts)
+        each = (hits / np.maximum(found, 1), hits / np.maximum(true, 1), 2 * hits / np.maximum(found + true, 1))
+        micro = 2 * hits.sum(axis=1) / np.maximum(found.sum(axis=1) + true.sum(axis=1), 1)
+        share = true / np.maximum(true.sum(axis=1, keepdims=True), 1)
+        weighted = [(values * share).sum(axis=1) for values in each]
+        return np.stack([*(values.mean(axis=1) for values in each), micro, *weighted], axis=1)
+
+    return dict(zip(COUNTED, bootstrap_weighted(statistics, len(targets), seed=seed), strict=True))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlkeras.evaluation.evaluate import paired_gain
-from tlkeras.evaluation.metrics import Measure
+from tlkeras.evaluation.intervals import bootstrap_weighted
+from tlkeras.evaluation.measure import Measure
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,21 @@ def compare_scores(own: np.ndarray, other: np.ndarray, *, seed: int = 0) -> Pair
     return Paired(paired_gain(own, other, seed=seed), wins, losses, p_value)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def paired_gain(own: np.ndarray, null: np.ndarray, *, seed: int = 0) -> Measure:
+    """Return the mean difference of two scores on the same examples, with its BCa interval.
+
+    Args:
+        own: The model's score on each example, higher is better, shape `(n,)`.
+        null: The null's.
+        seed: Seed of the bootstrap.
+    """
+    difference = own.astype(float) - null.astype(float)
+    return bootstrap_weighted(
+        lambda weights: (weights @ difference / weights.sum(axis=1))[:, None], len(difference), seed=seed
+    )[0]
+
+
+def holm(p_values: Sequence[float] | np.ndarray) -> list[float]:
     """Correct p-values for their number, step by step from the smallest (Holm 1979)."""
     order = np.argsort(p_values, kind="stable")
     corrected, highest = [0.0] * len(p_values), 0.0

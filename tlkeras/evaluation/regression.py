@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tlkeras.evaluation.metrics import Measure, bootstrap
+from tlkeras.evaluation.intervals import bootstrap
+from tlkeras.evaluation.measure import Measure
 
 
 def score(targets: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -30,6 +31,8 @@ def measures(targets: np.ndarray, outputs: np.ndarray, *, seed: int = 0) -> dict
         outputs: Predicted values, float, shape `(n, 1)`.
         seed: Seed of the bootstrap.
     """
+    from scipy.stats import rankdata
+
     predicted = outputs[:, 0].astype(np.float64)
     targets, n = targets.astype(np.float64), len(targets)
 
@@ -44,9 +47,18 @@ def measures(targets: np.ndarray, outputs: np.ndarray, *, seed: int = 0) -> dict
         constant = np.ptp(predicted[rows]) == 0 or np.ptp(targets[rows]) == 0
         return float("nan") if constant else float(np.corrcoef(predicted[rows], targets[rows])[0, 1])
 
+    def median(rows: np.ndarray) -> float:
+        return float(np.median(np.abs(predicted[rows] - targets[rows])))
+
+    def rank_correlation(rows: np.ndarray) -> float:
+        constant = np.ptp(predicted[rows]) == 0 or np.ptp(targets[rows]) == 0
+        return float("nan") if constant else float(np.corrcoef(rankdata(predicted[rows]), rankdata(targets[rows]))[0, 1])
+
     return {
         "mean_absolute_error": headline(score(targets, predicted), seed=seed),
         "root_mean_square_error": bootstrap(root_mean_square, n, seed=seed),
+        "median_absolute_error": bootstrap(median, n, seed=seed),
         "r_squared": bootstrap(explained, n, seed=seed),
         "correlation": bootstrap(correlation, n, seed=seed),
+        "rank_correlation": bootstrap(rank_correlation, n, seed=seed),
     }

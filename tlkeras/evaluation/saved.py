@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,37 @@ PROBABILITY, COLUMN = "probability:", "column:"
 def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
     """Write `metrics.json`, `predictions.csv` and pictures into a run folder.
 
-    The pictures are `confusion_matrix.png`, or `predicted.png` for values.
+    The pictures are `confusion_matrix.png` or, for values, `predicted.png`; `curves.png` (ROC, precision and recall),
+    `calibration.png`, `slices.png` and `robustness.png`, each where there is something to show.
     """
+    folder = Path(folder)
     write_json(folder / METRICS, evaluation.to_json())
     write_file(folder / PREDICTIONS, lambda path: _write_predictions(evaluation, path))
-    confusion = evaluation.confusion
+    for name, draw in _pictures(evaluation).items():
+        write_file(folder / name, draw)
+
+
+def _pictures(evaluation: Evaluation) -> dict[str, Callable[[Path], None]]:
+    from tlkeras.evaluation import drawings
+
+    targets, outputs, classes = evaluation.targets, evaluation.outputs, evaluation.classes
+    headline = next(iter(evaluation.measures), "")
+    confusion, calibration = evaluation.confusion, evaluation.calibration
+    pictures: dict[str, Callable[[Path], None]] = {}
+    if evaluation.task == "regression":
+        pictures["predicted.png"] = lambda path: save_values(targets, outputs[:, 0], path)
+    else:
+        pictures["curves.png"] = lambda path: drawings.save_curves(targets, outputs, classes, path)
     if confusion is not None:
-        write_file(folder / "confusion_matrix.png", lambda path: save_confusion(confusion, evaluation.classes, path))
-    elif evaluation.task == "regression":
-        write_file(folder / "predicted.png", lambda path: save_values(evaluation.targets, evaluation.outputs[:, 0], path))
+        pictures["confusion_matrix.png"] = lambda path: save_confusion(confusion, classes, path)
+    if calibration is not None:
+        pictures["calibration.png"] = lambda path: drawings.save_calibration(calibration, path)
+    if evaluation.slices:
+        overall = evaluation.measures[headline]
+        pictures["slices.png"] = lambda path: drawings.save_slices(evaluation.slices, overall, path)
+    if evaluation.robustness:
+        pictures["robustness.png"] = lambda path: drawings.save_robustness(evaluation.robustness, headline, path)
+    return pictures
 
 
 def load_evaluation(folder: str | Path) -> Evaluation:

@@ -38,7 +38,12 @@ def compiled(network: "keras.Model", rows: Sequence[Rows]) -> Step:
         inputs = [tf.cast(array, tensor.dtype) for array, tensor in zip(arrays, network.inputs, strict=True)]
         return tf.nest.flatten(network(inputs if len(inputs) > 1 else inputs[0], training=False))
 
-    return Step(function, tuple(len(output.shape) > 1 and output.shape[1] is None for output in network.outputs))
+    # Called as a concrete function: TensorFlow warns of every fifth one that is traced in calling it.
+    concrete = function.get_concrete_function()
+    return Step(
+        lambda *arrays: concrete(*map(tf.constant, arrays)),
+        tuple(len(output.shape) > 1 and output.shape[1] is None for output in network.outputs),
+    )
 
 
 def run_network(network: "keras.Model", rows: Sequence[Rows], *, batch_size: int = BATCH_SIZE) -> tuple[Rows, ...]:

@@ -3,10 +3,32 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tlkeras.sources.model import Block, SourceModel
 
 if TYPE_CHECKING:
     import keras
+
+
+@dataclass(frozen=True)
+class Familiar:
+    """What an input is compared with, to say whether it is like anything the model was trained on.
+
+    Attributes:
+        bank: Features of training examples, of unit length, float16, shape `(examples, width)`.
+        smallest: The cosine similarity to the nearest of them below which the answer is "none of these".
+        n: The number of validation examples that it was chosen on.
+    """
+
+    bank: np.ndarray
+    smallest: float
+    n: int = 0
+
+    def similarity(self, features: np.ndarray) -> np.ndarray:
+        """Return the cosine similarity of features `(n, width)` to the nearest of the bank, float32, shape `(n,)`."""
+        length = np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+        return ((features / length).astype(np.float32) @ self.bank.astype(np.float32).T).max(axis=1)
 
 
 @dataclass(frozen=True)
@@ -22,6 +44,8 @@ class TransferModel:
         classes: The names of the outputs, in their order: the classes, or the name of the value.
         task: The task's name, a key of `tlkeras.tasks.table.TASKS`.
         scale: Mean and deviation of the training values, which the head's logits are standardised by; regression only.
+        temperature: What the head's logits were divided by after training, see `tlkeras.calibrate`; 1 where they were not.
+        familiar: What an input is compared with to answer "none of these", see `tlkeras.calibrate`; None where it is not.
     """
 
     network: "keras.Model"
@@ -31,6 +55,8 @@ class TransferModel:
     classes: tuple[str, ...]
     task: str = "classification"
     scale: tuple[float, float] = (0.0, 1.0)
+    temperature: float = 1.0
+    familiar: Familiar | None = None
 
     @property
     def blocks(self) -> tuple[Block, ...]:

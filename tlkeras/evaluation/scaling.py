@@ -1,0 +1,98 @@
+"""Temperature scaling of a model: fitted on the validation examples, folded into the head, checked."""
+
+import base64
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlkeras.data.examples import Examples, Splits
+from tlkeras.errors import TlkerasError
+from tlkeras.evaluation.calibration import fit_temperature, probabilities_of
+from tlkeras.evaluation.evaluate import predict_examples, target_array
+from tlkeras.evaluation.rejection import choose_familiar
+from tlkeras.evaluation.responses import respond
+from tlkeras.files import write_file, write_json
+from tlkeras.runs import Run
+from tlkeras.tasks.model import Familiar, TransferModel
+
+SMALLEST = 200
+"""Fewer validation examples do not say enough about a temperature, or about what is rare."""
+WEIGHTS, CALIBRATION = "model.keras", "calibration.json"
+log = logging.getLogger("tlkeras")
+
+
+def calibrate(model: TransferModel, splits: Splits, *, smallest: int = SMALLEST, run: Run | None = None) -> TransferModel:
+    """Fit a temperature on the validation examples and fold it into the head; choose when to answer "none of these".
+
+    The head's kernel and bias are divided by the temperature, in place: predictions stay what they are, only their
+    probabilities change, and every export carries them. Values, and data with few validation examples, are left alone.
+
+    Args:
+        model: A trained model.
+        splits: The validation examples are looked at, the test examples are not.
+        smallest: With fewer validation examples nothing is done.
+        run: Where `model.keras` is written again, and `calibration.json`.
+
+    Returns:
+        The model, with its temperature and, for one class each, its threshold for "none of these".
+
+    Raises:
+        TlkerasError: The network does not end in the head that was scaled.
+    """
+    if model.task == "regression":
+        return model
+    if len(splits.val) < smallest:
+        log.info("Probabilities are left as they are: %d validation examples, %d are needed", len(splits.val), smallest)
+        return model
+    found = respond(model, splits.val)
+    temperature = fit_temperature(model.task, target_array(splits.val), found.logits)
+    outputs = probabilities_of(model.task, found.logits / temperature)
+    if temperature != 1:
+        _scale_head(model, temperature, splits.val.take(np.arange(min(32, len(outputs)))), outputs)
+    familiar = choose_familiar(model, splits, found) if model.task == "classification" else None
+    calibrated = replace(model, temperature=model.temperature * temperature, familiar=familiar)
+    log.info("Calibrated on %d validation examples: temperature %.2f", len(outputs), temperature)
+    if run:
+        write_file(run.path / WEIGHTS, model.network.save)
+        save_calibration(calibrated, run.path)
+    return calibrated
+
+
+def save_calibration(model: TransferModel, folder: Path) -> None:
+    """Write `calibration.json`: the temperature, and what inputs are compared with to answer "none of these"."""
+    familiar = model.familiar
+    terms: dict[str, Any] = {"temperature": model.temperature}
+    if familiar is not None:
+        content = base64.b64encode(np.ascontiguousarray(familiar.bank).tobytes()).decode()
+        terms["familiar"] = {"smallest": familiar.smallest, "n": familiar.n, "shape": familiar.bank.shape, "float16": content}
+    write_json(folder / CALIBRATION, terms)
+
+
+def with_calibration(model: TransferModel, folder: Path) -> TransferModel:
+    """Return a model with what `save_calibration` wrote into a run folder; as it is where there is nothing."""
+    if not (folder / CALIBRATION).is_file():
+        return model
+    terms = json.loads((folder / CALIBRATION).read_text(encoding="utf-8"))
+    kept = terms.get("familiar")
+    familiar = None
+    if kept:
+        bank = np.frombuffer(base64.b64decode(kept["float16"]), np.float16).reshape(kept["shape"])
+        familiar = Familiar(bank, kept["smallest"], kept["n"])
+    return replace(model, temperature=terms["temperature"], familiar=familiar)
+
+
+def _scale_head(model: TransferModel, temperature: float, few: Examples, outputs: np.ndarray) -> None:
+    """Divide the last layer by the temperature, and see on a few examples that the network answers accordingly."""
+    dense = model.head.network.get_layer("logits")
+    kept = dense.get_weights()
+    dense.set_weights([weight / temperature for weight in kept])
+    if not np.allclose(outputs[: len(few)], predict_examples(model, few), atol=1e-2):
+        dense.set_weights(kept)
+        raise TlkerasError(
+            "The head could not be scaled: the layer named 'logits' is not what the network ends in. "
+            "Build the model with tl.build_model, or leave tl.calibrate out."
+        )

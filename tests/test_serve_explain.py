@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from tests.serving import image_predictor, picture, text_predictor
+from tlkeras.evaluation.occlusion import CELLS, MAX_PARTS, cell_drops, covered_pictures, text_parts, without_part
 from tlkeras.serve.engine import Engine
-from tlkeras.serve.explain import CELLS, MAX_PARTS, cell_drops, covered_pictures, text_parts, without_part
 from tlkeras.serve.limits import Limits
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tlkeras.evaluation import occlusion
 from tlkeras.export.answers import read_output
-from tlkeras.serve import explain, inputs, similar
+from tlkeras.serve import inputs, similar
 from tlkeras.serve.batches import Batcher
 from tlkeras.serve.limits import Limits
 from tlkeras.serve.problems import ProblemError, busy
@@ -103,13 +104,13 @@ class Engine:
         return await self._in(self._decoders, inputs.text_row, self.predictor, text), text
 
     async def _explain_picture(self, pixels: np.ndarray, output: np.ndarray, place: int) -> dict[str, Any]:
-        outputs = await self.batcher.compute_many(explain.covered_pictures(pixels))
-        drops = explain.cell_drops(output[place] - outputs[:, place])
+        outputs = await self.batcher.compute_many(occlusion.covered_pictures(pixels))
+        drops = occlusion.cell_drops(output[place] - outputs[:, place])
         return {"kind": "occlusion", "drops": np.round(drops, 5).tolist(), "picture": similar.picture_uri(pixels)}
 
     async def _explain_text(self, text: str, output: np.ndarray, place: int) -> dict[str, Any]:
-        parts = explain.text_parts(text)
-        shorter = [inputs.text_row(self.predictor, explain.without_part(text, part)) for part in parts]
+        parts = occlusion.text_parts(text)
+        shorter = [inputs.text_row(self.predictor, occlusion.without_part(text, part)) for part in parts]
         outputs = await asyncio.gather(*map(self.batcher.compute, shorter))
         drops = [round(float(output[place] - other[place]), 5) for other in outputs]
         words = [{"text": text[part.start : part.stop], "drop": drop} for part, drop in zip(parts, drops, strict=True)]

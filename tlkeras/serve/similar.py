@@ -15,13 +15,12 @@ from tlkeras.data.decode import iterate_pixels, read_pixels
 from tlkeras.data.examples import Examples, Texts
 from tlkeras.data.load import load_images, load_texts
 from tlkeras.data.pipelines import tokenize
+from tlkeras.evaluation.neighbours import nearest_rows, sample, unit_rows
 from tlkeras.export.features import FEATURES, with_features
 
 if TYPE_CHECKING:
     from tlkeras.export.predict import Predictor
 
-SEARCHED = 2000
-"""Training examples that are searched, at most; a seeded sample of more."""
 _SHOWN_PIXELS = 96
 _BATCH = 16
 
@@ -64,7 +63,7 @@ def training_examples(run: Path, modality: str) -> tuple[Examples, tuple[str, ..
 
 
 def find_features(predictor: "Predictor", examples: Examples, classes: tuple[str, ...]) -> Neighbours:
-    """Compute the features of training examples, or of a seeded sample of SEARCHED of them.
+    """Compute the features of training examples, or of a seeded sample of 2,000 of them.
 
     Args:
         predictor: The model, a float32 `.tflite`.
@@ -77,12 +76,9 @@ def find_features(predictor: "Predictor", examples: Examples, classes: tuple[str
     name = predictor.contract["input"]["name"]
 
     def extract(batch: np.ndarray) -> np.ndarray:
-        features = model(**{name: batch})[FEATURES]
-        return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+        return unit_rows(model(**{name: batch})[FEATURES])
 
-    total = len(examples)
-    if total > SEARCHED:
-        examples = examples.take(np.sort(np.random.default_rng(0).choice(total, SEARCHED, replace=False)))
+    total, examples = len(examples), sample(examples)
     features = np.concatenate([extract(batch) for batch in _batches(predictor, examples)])
     return Neighbours(examples, examples.targets.cells(classes), features, extract, total)
 
@@ -95,16 +91,15 @@ def nearest(neighbours: Neighbours, row: np.ndarray, count: int) -> list[dict[st
         row: The input as the model takes it, without the batch dimension.
         count: How many, at most.
     """
-    similarities = neighbours.features @ neighbours.extract(row[None])[0]
-    order = np.argsort(-similarities, kind="stable")[:count]
+    order, similarities = nearest_rows(neighbours.features, neighbours.extract(row[None])[0], count)
     return [
         {
             "id": str(neighbours.examples.ids[index]),
             "label": str(neighbours.labels[index]),
-            "similarity": round(float(similarities[index]), 4),
+            "similarity": round(float(similarity), 4),
             **_shown(neighbours.examples.take([index])),
         }
-        for index in order
+        for index, similarity in zip(order, similarities, strict=True)
     ]
 
 

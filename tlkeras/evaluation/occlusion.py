@@ -1,10 +1,11 @@
-"""Why this answer: what changes when a part of the input is taken away, measured on the served model itself.
+"""Why this answer: what changes when a part of the input is taken away, for any model that can be asked.
 
 Pictures: occlusion (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2014). Texts: leaving words out
 (Li, Monroe and Jurafsky, "Understanding Neural Networks through Representation Erasure", 2016).
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,18 @@ class Part:
 
     start: int
     stop: int
+
+
+def occlusion(predict: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray, place: int) -> np.ndarray:
+    """Return how much an output falls when each cell of a picture is covered, float, shape `(CELLS, CELLS)`.
+
+    Args:
+        predict: Pictures, uint8, shape `(n, size, size, 3)`, to outputs, shape `(n, classes)`.
+        pixels: The picture, uint8, shape `(size, size, 3)`.
+        place: Which output.
+    """
+    outputs = predict(np.concatenate([pixels[None], covered_pictures(pixels)]))[:, place]
+    return cell_drops(outputs[0] - outputs[1:])
 
 
 def covered_pictures(pixels: np.ndarray) -> np.ndarray:

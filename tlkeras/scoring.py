@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlkeras.data.folders import IMAGE_SUFFIXES
 from tlkeras.data.table_files import TABLE_SUFFIXES
+from tlkeras.export.answers import NONE_OF_THESE
 from tlkeras.files import safe_cell, write_file
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def as_json(prediction: "Prediction", predictor: "Predictor", top: int) -> dict[
     if prediction.value is not None:
         return {"input": prediction.source, "value": float(f"{prediction.value:.9g}")}
     shown = _as_objects(best(prediction, predictor.labels, top))
+    if prediction.refused:
+        return {"input": prediction.source, "label": NONE_OF_THESE, "nearest": shown}
     more = {"top": shown} if top > 1 else {}
     if predictor.task == "multi_label":
         return {"input": prediction.source, "labels": _as_objects(applying(prediction, predictor.labels)), **more}
@@ -101,6 +104,9 @@ def as_rows(predictions: "Iterable[Prediction]", predictor: "Predictor", top: in
             yield source, f"not read: {prediction.problem}"
         elif prediction.value is not None:
             yield source, f"{prediction.value:.6g}"
+        elif prediction.refused:
+            nearest = ", ".join(f"{label} {value:.3f}" for label, value in best(prediction, predictor.labels, top))
+            yield source, f"{NONE_OF_THESE} (nearest: {nearest})"
         else:
             several = predictor.task == "multi_label" and top == 1
             pairs = applying(prediction, predictor.labels) if several else best(prediction, predictor.labels, top)

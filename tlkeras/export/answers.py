@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+NONE_OF_THESE = "none of these"
+"""The label of an input that is unlike anything the model was trained on."""
 THRESHOLD = 0.5
 """The probability from which on a label of a multi-label model applies."""
 
@@ -16,8 +18,9 @@ class Prediction:
 
     Attributes:
         source: The file, or the text.
-        label: Classification: the most probable class. None in other tasks, and where the input could not be read.
-        probability: Its probability, in `[0, 1]`.
+        label: Classification: the most probable class, or "none of these". None in other tasks, and where the input could not
+            be read.
+        probability: Its probability, in `[0, 1]`; None for "none of these".
         probabilities: Of all classes, float32, shape `(classes,)`; shape `(0,)` in regression, and where the input could not
             be read.
         problem: Why there is no answer; empty if there is one.
@@ -34,8 +37,13 @@ class Prediction:
     labels: tuple[str, ...] = ()
     value: float | None = None
 
+    @property
+    def refused(self) -> bool:
+        """Whether the input is unlike anything the model was trained on; a class may be called "none of these", too."""
+        return self.label == NONE_OF_THESE and self.probability is None
 
-def read_output(task: str, labels: Sequence[str], source: str, output: np.ndarray) -> Prediction:
+
+def read_output(task: str, labels: Sequence[str], source: str, output: np.ndarray, *, refused: bool = False) -> Prediction:
     """Turn one row of an artefact's output into an answer.
 
     Args:
@@ -43,7 +51,10 @@ def read_output(task: str, labels: Sequence[str], source: str, output: np.ndarra
         labels: The names of the outputs.
         source: The file, or the text.
         output: float32, shape `(classes,)`, or `(1,)` for a value.
+        refused: The input is unlike anything the model was trained on, so that the answer is "none of these".
     """
+    if refused:
+        return Prediction(source, NONE_OF_THESE, probabilities=output)
     if task == "regression":
         return Prediction(source, value=float(output[0]))
     if task == "multi_label":

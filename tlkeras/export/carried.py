@@ -28,7 +28,8 @@ def problem_with_carried(path: Path, model: "TransferModel") -> str:
     wrong = [
         f"the contract's {part} {name!r}" for part in ("input", "output") for name in _different(expected[part], terms[part])
     ]
-    wrong += [f"the file {name!r}" for name in _different(metadata.associated_files(model), embedded.files)]
+    files = metadata.associated_files(model, features="rejection" in terms)
+    wrong += [f"the file {name!r}" for name in _different(files, embedded.files)]
     if "scale" in terms["output"] and path.is_file():
         wrong += _wrong_scale(path, terms["output"])
     return f"{', '.join(wrong)} inside it is not the model's" if wrong else ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tlkeras.errors import TlkerasError, unknown
+from tlkeras.evaluation.scaling import with_calibration
 
 if TYPE_CHECKING:
     from tlkeras.data.examples import Splits
@@ -66,7 +67,17 @@ def load_run(path: str | Path) -> FinishedRun:
     splits = _read_data(modality, config, folder / SPLITS)
     # The run's own weights follow, so the original ones need not be there; the contract still says where they began.
     source = replace(_build_source(modality, config, splits), pretrained=row.weights != "random")
-    return FinishedRun(folder, str(config.get("recipe", "")), config, _build(source, splits, folder / WEIGHTS), splits)
+    model = with_calibration(_build(source, splits, folder / WEIGHTS), folder)
+    return FinishedRun(folder, str(config.get("recipe", "")), config, model, splits)
+
+
+def load_source_again(run: FinishedRun) -> "SourceModel":
+    """Return the source model of a run as it was before training.
+
+    Raises:
+        WeightsError: Its weights are not there any more, and cannot be downloaded.
+    """
+    return _build_source(run.model.modality, run.config, run.splits, pretrained=run.model.source.pretrained)
 
 
 def _source_row(config: Mapping[str, Any]) -> "SourceRow":
@@ -85,13 +96,13 @@ def _read_data(modality: str, config: Mapping[str, Any], splits: Path) -> "Split
     return load(**{**_fields_of(load, config), "splits": splits})
 
 
-def _build_source(modality: str, config: Mapping[str, Any], splits: "Splits") -> "SourceModel":
+def _build_source(modality: str, config: Mapping[str, Any], splits: "Splits", *, pretrained: bool = False) -> "SourceModel":
     from tlkeras.sources.image import load_image_source
     from tlkeras.sources.text import load_text_source
 
     load: Callable[..., SourceModel] = load_image_source if modality == "image" else load_text_source
     extra = {"pictures": splits.train} if modality == "image" else {}
-    return load(config["source"], pretrained=False, **{**_fields_of(load, config), **extra})
+    return load(config["source"], pretrained=pretrained, **{**_fields_of(load, config), **extra})
 
 
 def _fields_of(function: Callable[..., Any], config: Mapping[str, Any]) -> dict[str, Any]:

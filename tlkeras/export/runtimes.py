@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tlkeras.export.artifact import ArtifactError
+from tlkeras.export.features import FEATURES, with_features
 from tlkeras.export.metadata import Embedded, read_saved_model, read_tflite
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 Run = Callable[[np.ndarray], np.ndarray]
 """One batch of an artefact's own input (uint8 pictures, int32 token ids or strings) to its output, float32, a row for each."""
+
+Both = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""The same to its output and its features, float32, a row for each."""
 
 
 def open_artifact(path: Path, *, threads: int | None = None) -> tuple[Embedded, Run]:
@@ -40,6 +44,34 @@ def open_artifact(path: Path, *, threads: int | None = None) -> tuple[Embedded, 
         return embedded, lambda batch: run_onnx(session, embedded.contract, batch)
     embedded = _read_file(path)
     return embedded, _litert(path, embedded, threads)
+
+
+def open_features(path: Path, embedded: Embedded, *, threads: int | None = None) -> Both:
+    """Load an artefact once more, so that it also gives the features that its head reads.
+
+    Args:
+        path: A `.tflite` or SavedModel whose contract has a `rejection`.
+        embedded: What it carries.
+        threads: As for `open_artifact`.
+    """
+    name, output = embedded.contract["input"]["name"], embedded.contract["output"]["name"]
+    if path.is_dir():
+        signature = _signature(path, embedded, embedded.contract["rejection"]["signature"])
+
+        def run(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            found = signature(batch)
+            return found[output].numpy(), found[FEATURES].numpy()
+
+        return run
+    from tlkeras.features.litert import load_litert
+
+    model = load_litert(with_features(path), threads=threads)
+
+    def run_litert(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = model(**{name: batch})
+        return found[output], found[FEATURES]
+
+    return run_litert
 
 
 def _read_file(path: Path) -> Embedded:
@@ -106,16 +138,22 @@ def open_encoded(path: Path) -> tuple[Embedded, Run] | None:
 
 
 def _saved_model(path: Path, embedded: Embedded, *, encoded: bool = False) -> Run:
+    terms = embedded.contract["encoded" if encoded else "input"]
+    signature = _signature(path, embedded, terms.get("signature", "serving_default"), name=terms["name"])
+    output = embedded.contract["output"]["name"]
+    return lambda batch: signature(batch)[output].numpy()
+
+
+def _signature(path: Path, embedded: Embedded, which: str, *, name: str | None = None) -> Callable[[np.ndarray], Any]:
+    """Load one of the functions of a SavedModel; its argument is the contract's input if no name is given."""
     import tensorflow as tf
 
     if embedded.contract["input"]["dtype"] == "string":
         import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
-    terms = embedded.contract["encoded" if encoded else "input"]
     loaded = tf.saved_model.load(str(path))
-    signature = loaded.signatures[terms.get("signature", "serving_default")]
-    name, output = terms["name"], embedded.contract["output"]["name"]
+    signature, argument = loaded.signatures[which], name or embedded.contract["input"]["name"]
 
-    def run(batch: np.ndarray, keep: Any = loaded) -> np.ndarray:  # a signature does not keep its variables alive
-        return signature(**{name: tf.constant(batch)})[output].numpy()
+    def run(batch: np.ndarray, keep: Any = loaded) -> Any:  # a signature does not keep its variables alive
+        return signature(**{argument: tf.constant(batch)})
 
     return run

@@ -9,6 +9,7 @@ from tlkeras.errors import TlkerasError
 from tlkeras.export import metadata
 from tlkeras.export.answers import THRESHOLD
 from tlkeras.export.decode_graph import FORMATS, decode_batch
+from tlkeras.export.features import FEATURES
 from tlkeras.export.material import Material
 from tlkeras.features.litert import save_signatures
 from tlkeras.tasks.table import TASKS
@@ -43,7 +44,8 @@ def write_saved_model(material: Material, path: Path) -> dict:
     `pixels` takes `image`, uint8. For texts `serving_default` takes strings, `text`, and the signature `token_ids` takes ids;
     where the tokenizer cannot run in TensorFlow (no tensorflow-text on Windows, another kind than WordPiece), `serving_default`
     takes ids. All give the task's output and, in words, `label` and `score` (several labels: `labels`, empty where one does not
-    apply).
+    apply). Where the model can answer "none of these", the signature `features` takes pixels, strings or ids and gives the
+    task's output and the features to compare.
 
     Args:
         material: The model.
@@ -52,7 +54,7 @@ def write_saved_model(material: Material, path: Path) -> dict:
     model = material.model
     tokenize = _find_tokenizer(model) if model.modality == "text" else None
     raw = _from_raw(model)
-    terms = metadata.contract(model, strings=tokenize is not None)
+    terms = metadata.contract(model, strings=tokenize is not None, features=True)
     if model.modality == "image":
         signatures = {"serving_default": _from_files(model), PIXELS: raw}
         terms["input"]["signature"] = PIXELS
@@ -61,8 +63,11 @@ def write_saved_model(material: Material, path: Path) -> dict:
         signatures = {"serving_default": _from_strings(model, tokenize), "token_ids": raw}
     else:
         signatures = {"serving_default": raw}
+    if model.familiar is not None:
+        signatures[FEATURES] = _with_features(model, tokenize)
+        terms["rejection"]["signature"] = FEATURES
     save_signatures(model.network, path, signatures)
-    metadata.seal_saved_model(path, terms, metadata.associated_files(model))
+    metadata.seal_saved_model(path, terms, metadata.associated_files(model, features=True))
     return terms
 
 
@@ -77,6 +82,23 @@ def _from_raw(model: "TransferModel") -> "Signature":
     if text:
         return answer, [tf.TensorSpec((None, None), tf.int32, name="token_ids")]
     return answer, [tf.TensorSpec((None, size, size, 3), tf.uint8, name="image")]
+
+
+def _with_features(model: "TransferModel", tokenize: "Tokenize | None") -> "Signature":
+    import tensorflow as tf
+
+    from tlkeras.evaluation.responses import response_network
+
+    network, (_, specs) = response_network(model), _from_raw(model)
+    if tokenize is not None:
+        specs = [tf.TensorSpec((None,), tf.string, name="text")]
+
+    def answer(raw: tf.Tensor) -> dict[str, tf.Tensor]:
+        rows = tokenize(raw) if tokenize is not None else raw
+        features, _, outputs = network(rows if model.modality == "text" else tf.cast(rows, tf.float32), training=False)
+        return {TASKS[model.task].output: outputs, FEATURES: features}
+
+    return answer, specs
 
 
 def _from_files(model: "TransferModel") -> "Signature":

@@ -98,7 +98,7 @@ def export_model(
         save_graph(model, graph := Path(temporary) / "graph")
         material = Material(model, graph, calibration)
         artifacts = tuple(_write(material, folder, target) for target in targets)
-    content = metadata.to_json({**metadata.contract(model), "artifacts": [*kept, *map(_entry, artifacts)]})
+    content = metadata.to_json({**metadata.contract(model, features=True), "artifacts": [*kept, *map(_entry, artifacts)]})
     write_file(folder / metadata.CONTRACT, lambda path: path.write_bytes(content))
     return artifacts
 

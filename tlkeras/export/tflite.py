@@ -26,7 +26,8 @@ def write_tflite(material: Material, path: Path, *, quantize: Quantize = "none")
         TlkerasError: The network cannot be converted, or not to int8 throughout.
     """
     model, output = material.model, TASKS[material.model.task].output
-    calibration, terms = None, metadata.contract(model)
+    calibration, features = None, quantize != "int8"  # the head of full int8 reads bytes
+    terms = metadata.contract(model, features=features)
     # 256 steps over the range of the calibration examples would cut values off.
     uint8 = quantize == "int8" and model.modality == "image" and output == "probabilities"
     if quantize == "int8":
@@ -43,5 +44,5 @@ def write_tflite(material: Material, path: Path, *, quantize: Quantize = "none")
     if model.modality == "image":
         licence = model.source.facts.get("licence")
         content = add_image_metadata(content, name=model.network.name, licence=licence, output=output)
-    path.write_bytes(metadata.seal_tflite(content, terms, metadata.associated_files(model)))
+    path.write_bytes(metadata.seal_tflite(content, terms, metadata.associated_files(model, features=features)))
     return terms

@@ -130,35 +130,36 @@ def run(config: Config) -> "tl.Run":
     )
 
     # 5. Train: the frozen part runs once, Keras trains what lies above it; folds come first, where asked for
-    settings: dict[str, Any] = {
-        "batch_size": config.batch_size,
-        "balance": config.balance,
-        "flip": config.flip,
-        "seed": config.seed,
-    }
+    settings: dict[str, Any] = {"batch_size": config.batch_size, "balance": config.balance, "seed": config.seed}
+    settings["flip"] = config.flip
     tl.cross_validate(model, splits, phases, folds=config.folds, near_duplicates=config.near_duplicates, run=run, **settings)
     history = tl.fit(model, splits, phases, keep_start=config.refit, run=run, **settings)
 
-    # 6. Evaluate on the test pictures, beside what no transfer would have given
+    # 6. Calibrate on the validation pictures: probabilities that can be taken at their word, and when to say "none of these"
+    model = tl.calibrate(model, splits, run=run)
+
+    # 7. Evaluate on the test pictures, beside what no transfer would have given; show where it fails
     evaluation = tl.evaluate(model, splits, seed=config.seed)
     tl.save_evaluation(evaluation, run.path)
+    tl.write_gallery(model, splits, evaluation, run.path)
 
-    # 7. Train once more on all examples, where asked for; the numbers stay those of the model that had not seen the test
-    tl.refit(model, splits, phases, history, run=run, **settings)
+    # 8. Train once more on all examples, where asked for; the numbers stay those of the model that had not seen the test
+    again = tl.refit(model, splits, phases, history, run=run, **settings)
+    model = tl.calibrate_again(model, splits, again, run=run)
 
-    # 8. Export for servers (SavedModel) and phones (LiteRT, float32 and float16; int8: tlkeras export)
+    # 9. Export for servers (SavedModel) and phones (LiteRT, float32 and float16; int8: tlkeras export)
     artifacts = tl.export_model(model, run.path / "exports", targets=("saved_model", "tflite_float32", "tflite_float16"))
 
-    # 9. Verify each export in its own runtime, from the encoded test pictures
+    # 10. Verify each export in its own runtime, from the encoded test pictures
     parity = tl.verify(artifacts, model, splits.test, output=run.path / "parity.json")
 
-    # 10. Hand over to app developers: golden examples, a guide for phones, two small programs
+    # 11. Hand over to app developers: golden examples, a guide for phones, two small programs
     tl.write_app(artifacts, splits.test)
 
-    # 11. Report: one page for people (report.html), a model card (README.md)
+    # 12. Report: one page for people (report.html), a model card (README.md)
     tl.write_report(run)
 
-    # 12. Sum up
+    # 13. Sum up
     return tl.finish_run(run, evaluation, artifacts, parity)
 
 

@@ -76,7 +76,7 @@ def artifact(monkeypatch):
         terms = {"size": 4} if modality == "image" else {"dtype": "string"}
         contract = {"task": "classification", "input": terms}
         fake = predict.Predictor(Path("model.tflite"), modality, ("cat", "dog"), contract, _FakeRun(modality))
-        monkeypatch.setattr(predict, "load_artifact", lambda path: fake)
+        monkeypatch.setattr(predict, "load_artifact", lambda path, refuse: fake)
 
     return use
 

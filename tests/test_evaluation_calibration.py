@@ -16,8 +16,9 @@ from tlkeras.evaluation.calibration import (
 )
 from tlkeras.evaluation.evaluate import predict_examples
 from tlkeras.evaluation.responses import respond
-from tlkeras.evaluation.scaling import calibrate
+from tlkeras.evaluation.scaling import calibrate, calibrate_again
 from tlkeras.tasks.classification import build_classifier
+from tlkeras.training.history import History
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
@@ -112,6 +113,22 @@ def test_the_head_is_scaled_and_no_prediction_changes(monkeypatch):
     after = predict_examples(scaled, SPLITS.test)
     np.testing.assert_array_equal(after.argmax(axis=1), before.argmax(axis=1))
     np.testing.assert_allclose(after, rescale("classification", before, 2.0), atol=1e-5)
+
+
+def test_a_model_trained_once_more_keeps_its_temperature_and_its_examples(monkeypatch, tmp_path):
+    model = build_classifier(tiny_source(), SPLITS.classes)
+    monkeypatch.setattr(scaling, "fit_temperature", lambda *_: 2.0)
+    first = calibrate(model, SPLITS, smallest=30)
+    other = build_classifier(tiny_source(seed=4), SPLITS.classes)
+    model.network.set_weights(other.network.get_weights())  # what training once more does
+    again = calibrate_again(first, SPLITS, History())
+    expected = rescale("classification", predict_examples(other, SPLITS.test), 2.0)
+    np.testing.assert_allclose(predict_examples(again, SPLITS.test), expected, atol=1e-5)
+    assert first.familiar is not None and again.familiar is not None
+    assert (again.temperature, again.familiar.smallest) == (2.0, first.familiar.smallest)
+    train = respond(other, SPLITS.train).features
+    np.testing.assert_allclose(again.familiar.bank, train / np.linalg.norm(train, axis=1, keepdims=True), atol=1e-3)
+    assert calibrate_again(first, SPLITS, None) is first
 
 
 def test_few_validation_examples_leave_the_head_alone():

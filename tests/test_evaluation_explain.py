@@ -18,6 +18,7 @@ from tlkeras.evaluation.gallery import choose_examples, write_gallery
 from tlkeras.evaluation.occlusion import occlusion
 from tlkeras.evaluation.responses import respond
 from tlkeras.evaluation.saved import load_gallery
+from tlkeras.evaluation.scaling import calibrate
 from tlkeras.features.inputs import read_inputs
 from tlkeras.sources.own import source_from_keras
 from tlkeras.strategies.phases import Phase
@@ -162,6 +163,15 @@ def test_the_gallery_shows_mistakes_and_what_they_resemble(trained, tmp_path):
         assert item.neighbours[0].similarity >= item.neighbours[-1].similarity
     mistakes = [item.probability for item in items if item.kind == "confident_mistake"]
     assert mistakes == sorted(mistakes, reverse=True)
+
+
+def test_features_that_the_model_holds_find_the_same_neighbours(trained, tmp_path):
+    evaluation = evaluate(trained, SPLITS, compare_nulls=False)
+    first = write_gallery(trained, SPLITS, evaluation, tmp_path)
+    second = write_gallery(calibrate(trained, SPLITS, smallest=30), SPLITS, evaluation, tmp_path)
+    for one, other in zip(first, second, strict=True):
+        near, also = one.neighbours[0], other.neighbours[0]
+        assert near.similarity == pytest.approx(also.similarity, abs=2e-3)
 
 
 def test_pairs_that_are_confused_most_come_first():

@@ -89,6 +89,12 @@ def test_the_table_can_be_read_by_any_program(tmp_path):
     assert len(rows) == 9
 
 
+def test_where_no_class_can_be_ranked_no_curve_is_drawn(tmp_path):
+    alike = replace(evaluation(), targets=np.zeros(8, np.int32))
+    save_evaluation(alike, tmp_path)
+    assert not (tmp_path / "curves.png").exists()
+
+
 def test_a_gallery_comes_back(tmp_path):
     neighbours = (Neighbour("7", "a", 0.9, text="near"),)
     items = (

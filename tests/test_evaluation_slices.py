@@ -57,11 +57,12 @@ def test_texts_are_sliced_by_their_number_of_words_and_by_the_columns_of_the_dat
         "digest": np.arange(30).astype(str),
         "group": np.array(["x", "y", "z"] * 10),
         "patient": np.arange(30).astype(str),
-        "time": np.linspace(0.0, 29.0, 30),
+        "time": 86400 * np.linspace(0.0, 29.0, 30),
     }
     examples = Examples(np.arange(30).astype(str), Texts(texts, np.arange(30)), ClassTargets(np.zeros(30, np.int32)), metadata)
     columns = slice_columns(examples)
     assert set(columns) == {"group", "time", "text length"}  # an identity is nothing to slice by
+    assert columns["time"][0] == "low: 1970-01-01 to 1970-01-10"
     assert list(np.unique(columns["text length"])) == ["high: 21 to 30", "low: 1 to 10", "middle: 11 to 20"]
 
 

@@ -42,7 +42,10 @@ _MODULES = {
     "tlkeras.training.rate_finder": ("RateSweep", "lr_find"),
     "tlkeras.evaluation.cross_validate": ("CrossValidation", "cross_validate"),
     "tlkeras.evaluation.evaluate": ("evaluate",),
-    "tlkeras.evaluation.saved": ("load_evaluation", "load_gallery", "save_evaluation", "save_gallery"),
+    "tlkeras.evaluation.scaling": ("calibrate", "calibrate_again"),
+    "tlkeras.evaluation.saved": ("load_evaluation", "load_gallery", "save_evaluation"),
+    "tlkeras.evaluation.gallery": ("write_gallery",),
+    "tlkeras.evaluation.explain": ("Attribution", "grad_cam", "integrated_gradients", "token_attributions"),
     "tlkeras.evaluation.metrics": ("Evaluation", "Measure"),
     "tlkeras.export.app": ("write_app",),
     "tlkeras.export.artifact": ("Artifact", "Parity"),
@@ -101,12 +104,15 @@ if TYPE_CHECKING:  # what editors and type checkers see; `__getattr__` imports a
     from tlkeras.evaluation.cross_validate import CrossValidation, cross_validate
     from tlkeras.evaluation.depth import Depth, probe_depth
     from tlkeras.evaluation.evaluate import evaluate
+    from tlkeras.evaluation.explain import Attribution, grad_cam, integrated_gradients, token_attributions
+    from tlkeras.evaluation.gallery import write_gallery
     from tlkeras.evaluation.label_errors import LabelErrors, find_label_errors
     from tlkeras.evaluation.limits import Limits
     from tlkeras.evaluation.metrics import Evaluation, Measure
     from tlkeras.evaluation.rank import pick_source, rank
     from tlkeras.evaluation.ranking import Ranking
-    from tlkeras.evaluation.saved import load_evaluation, load_gallery, save_evaluation, save_gallery
+    from tlkeras.evaluation.saved import load_evaluation, load_gallery, save_evaluation
+    from tlkeras.evaluation.scaling import calibrate, calibrate_again
     from tlkeras.export.app import write_app
     from tlkeras.export.artifact import Artifact, Parity
     from tlkeras.export.predict import load_artifact

@@ -29,6 +29,7 @@ from tlkeras.recipe_tune import tune_recipe
 from tlkeras.recipes import as_flags, copy_recipe, find_recipe, load_recipe, purpose, recipe_files, until_training
 from tlkeras.report.check_settings import CheckSettings
 from tlkeras.report.compare_settings import CompareSettings
+from tlkeras.report.evaluate_settings import EvaluateSettings
 from tlkeras.report.rank_settings import RankSettings
 from tlkeras.report.report_settings import ReportSettings
 from tlkeras.report.sources_settings import SourcesSettings
@@ -144,6 +145,7 @@ def predict(
     json: bool = False,
     top: int = 1,
     text_column: str | None = None,
+    refuse: bool = True,
 ) -> None:
     """Predict with an exported file alone; a .tflite needs no TensorFlow.
 
@@ -154,11 +156,12 @@ def predict(
         json: Print a JSON line for each input.
         top: Classes to show for each input.
         text_column: Column of a table that holds the texts; guessed if not given.
+        refuse: Answer "none of these" to inputs unlike anything the model was trained on, where it can tell.
     """
     from tlkeras import scoring
     from tlkeras.export.predict import load_artifact
 
-    predictor = load_artifact(artifact)
+    predictor = load_artifact(artifact, refuse=refuse)
     items = scoring.gather(inputs, predictor.modality, sys.stdin)
     if predictor.modality == "text" and any(map(scoring.is_table, items)):
         scoring.score_table(predictor, items, output, text_column)
@@ -278,6 +281,19 @@ def rank(data: _Data, /, settings: Annotated[RankSettings, tyro.conf.arg(name=""
     show_parts(rank_parts(rank_data(data, settings), settings.output))
 
 
+def evaluate(run: _Run, /, settings: Annotated[EvaluateSettings, tyro.conf.arg(name="")]) -> None:
+    """Measure more of a finished run: robustness, privacy, forgetting, fairness, foreign inputs; writes its report anew.
+
+    Args:
+        run: Run folder, as in saved_models/latest.
+        settings: What to measure.
+    """
+    from tlkeras.report.evaluate_command import evaluate_parts
+
+    start_tensorflow()
+    show_parts(evaluate_parts(run, settings))
+
+
 def report(runs: _Runs, /, *, settings: Annotated[ReportSettings, tyro.conf.arg(name="")]) -> None:
     """Write a run's report.html and model card (README.md) anew; or compare several runs on the same test examples.
 
@@ -314,6 +330,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "check": check,
     "rank": rank,
+    "evaluate": evaluate,
     "report": report,
     "export": export,
     "benchmark": benchmark,

@@ -49,6 +49,12 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
     figure.savefig(path, format="png")
 
 
+def can_be_ranked(targets: np.ndarray, classes: int) -> bool:
+    """Say whether any class has test examples of it and others, so that there is a curve to draw."""
+    truth = targets if targets.ndim == 2 else targets[:, None] == np.arange(classes)
+    return bool(((truth.sum(axis=0) > 0) & (truth.sum(axis=0) < len(truth))).any())
+
+
 def save_curves(targets: np.ndarray, outputs: np.ndarray, classes: Sequence[str], path: Path) -> None:
     """Draw ROC and precision-recall curves, one class against the rest; of many classes those with the smallest area.
 

@@ -24,6 +24,8 @@ FOLDER = "gallery"
 EACH = 4
 """Examples of each kind, and pairs of classes."""
 NEAREST = 3
+STEPS = 100
+"""Points of the path of integrated gradients, at most; a text that differs little from padding would need many."""
 SHOWN = 224
 """Side of the pictures that are written, in pixels, at least."""
 log = logging.getLogger("tlkeras")
@@ -54,7 +56,7 @@ def write_gallery(
     rows = np.array([row for row, _ in chosen], np.int64)
     examples = splits.test.take(rows)
     known = sample(splits.train)
-    features = unit_rows(respond(model, known).features)
+    features = _known_features(model, splits, known)
     own = unit_rows(respond(model, examples).features)
     predicted = evaluation.outputs[rows].argmax(axis=1)
     look = _explained_texts if isinstance(examples.store, Texts) else _explained_pictures
@@ -75,6 +77,14 @@ def write_gallery(
     save_gallery(items, folder)
     log.info("The gallery took %.1f s", time.monotonic() - started)
     return tuple(items)
+
+
+def _known_features(model: TransferModel, splits: Splits, known: Examples) -> np.ndarray:
+    """Features of the training examples, which a model that answers "none of these" holds already if they are few."""
+    familiar = model.familiar
+    if familiar is not None and len(familiar.bank) == len(splits.train) == len(known):
+        return familiar.bank.astype(np.float32)
+    return unit_rows(respond(model, known).features)
 
 
 def choose_examples(evaluation: Evaluation, *, each: int = EACH) -> list[tuple[int, str]]:
@@ -122,7 +132,7 @@ def _explained_texts(model: TransferModel, examples: Examples, predicted: np.nda
     rows, tokenizer = read_inputs(examples, model.source), model.source.tokenizer
     texts = [rows.batch(np.array([place]))[0] for place in range(len(examples))]
     found = []
-    for place, one in enumerate(token_attributions(model, texts, predicted.tolist())):
+    for place, one in enumerate(token_attributions(model, texts, predicted.tolist(), most_steps=STEPS)):
         words = [str(tokenizer.id_to_token(int(token))) if tokenizer else str(token) for token in texts[place]]
         tokens = tuple(zip(words, (round(float(value), 5) for value in one.values), strict=True))
         found.append({"text": examples.store.texts[place], "tokens": tokens})  # type: ignore[attr-defined]

@@ -43,7 +43,7 @@ def _pictures(evaluation: Evaluation) -> dict[str, Callable[[Path], None]]:
     pictures: dict[str, Callable[[Path], None]] = {}
     if evaluation.task == "regression":
         pictures["predicted.png"] = lambda path: save_values(targets, outputs[:, 0], path)
-    else:
+    elif drawings.can_be_ranked(targets, len(classes)):
         pictures["curves.png"] = lambda path: drawings.save_curves(targets, outputs, classes, path)
     if confusion is not None:
         pictures["confusion_matrix.png"] = lambda path: save_confusion(confusion, classes, path)

@@ -18,6 +18,7 @@ from tlkeras.evaluation.responses import respond
 from tlkeras.files import write_file, write_json
 from tlkeras.runs import Run
 from tlkeras.tasks.model import Familiar, TransferModel
+from tlkeras.training.history import History
 
 SMALLEST = 200
 """Fewer validation examples do not say enough about a temperature, or about what is rare."""
@@ -60,6 +61,31 @@ def calibrate(model: TransferModel, splits: Splits, *, smallest: int = SMALLEST,
         write_file(run.path / WEIGHTS, model.network.save)
         save_calibration(calibrated, run.path)
     return calibrated
+
+
+def calibrate_again(model: TransferModel, splits: Splits, again: History | None, *, run: Run | None = None) -> TransferModel:
+    """Calibrate a model that was trained once more on all examples: what validation chose the first time stays.
+
+    The temperature is folded into the new head; the training examples to compare with are the same, by their new features.
+
+    Args:
+        model: What `calibrate` returned, after `refit`.
+        splits: As for `calibrate`.
+        again: What `refit` returned; if it is None, nothing is done.
+        run: Where `model.keras` and `calibration.json` are written anew.
+    """
+    if again is None or (model.temperature == 1 and model.familiar is None):
+        return model
+    found = respond(model, splits.val)
+    if model.temperature != 1:
+        few = splits.val.take(np.arange(min(32, len(found.logits))))
+        _scale_head(model, model.temperature, few, probabilities_of(model.task, found.logits / model.temperature))
+    if model.familiar is not None:
+        model = replace(model, familiar=replace(model.familiar, bank=choose_familiar(model, splits, found).bank))
+    if run:
+        write_file(run.path / WEIGHTS, model.network.save)
+        save_calibration(model, run.path)
+    return model
 
 
 def save_calibration(model: TransferModel, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """On whom does the model fail: the measure on parts of the test split, each against the rest."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ def slice_columns(examples: Examples) -> dict[str, np.ndarray]:
         if name in INTERNAL:
             continue
         if values.dtype.kind == "f":
-            columns[name] = _thirds(values)
+            columns[name] = _thirds(values, show=_date if name == "time" else "{:.4g}".format)
         elif 2 <= len(np.unique(values.astype(str))) <= MOST_VALUES:
             columns[name] = values.astype(str)
     for name, values in _derived(examples).items():
@@ -104,7 +104,11 @@ def _derived(examples: Examples) -> dict[str, np.ndarray]:
     return {"picture size": np.array([np.sqrt(one.width * one.height) for one in headers]), "brightness": grey}
 
 
-def _thirds(values: np.ndarray) -> np.ndarray:
+def _date(seconds: float) -> str:
+    return str(np.datetime64(int(seconds), "s").astype("datetime64[D]"))
+
+
+def _thirds(values: np.ndarray, *, show: Callable[[float], str] = "{:.4g}".format) -> np.ndarray:
     """Name the third that each value lies in, with its range; one name where all are alike."""
     edges = np.unique(np.quantile(values, (1 / 3, 2 / 3)))
     place = np.searchsorted(edges, values, side="left")
@@ -112,5 +116,5 @@ def _thirds(values: np.ndarray) -> np.ndarray:
     for order, part in enumerate(np.unique(place)):
         inside = values[place == part]
         word = PARTS[order] if len(np.unique(place)) == len(PARTS) else PARTS[::2][min(order, 1)]
-        names[part] = f"{word}: {inside.min():.4g} to {inside.max():.4g}"
+        names[part] = f"{word}: {show(inside.min())} to {show(inside.max())}"
     return np.array([names[part] for part in place])

@@ -19,6 +19,7 @@ from tlkeras.data.split_files import parts_in_file
 from tlkeras.data.targets import NoTargets, natural_order
 from tlkeras.errors import DataError
 from tlkeras.report.deep import DEFAULT_SOURCES, label_error_findings, load_source, load_tokenizer
+from tlkeras.report.personal import personal_findings
 from tlkeras.report.thumbnails import with_thumbnails
 
 Progress = Callable[[str, int, int], None]
@@ -41,6 +42,7 @@ class CheckReport:
         seconds: How long it took.
         deep: Whether label errors were looked for.
         quarantine: What had been set aside before and was not looked at.
+        scrubbed: Text, label and part of every example without personal data, where there was any.
     """
 
     origin: str
@@ -53,6 +55,7 @@ class CheckReport:
     seconds: float
     deep: bool
     quarantine: tuple[Quarantined, ...] = ()
+    scrubbed: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -84,6 +87,8 @@ def check_data(
     source: str | None = None,
     sequence_length: int = 128,
     deep: bool = False,
+    personal: bool = False,
+    region: str | None = None,
     seed: int = 0,
     on_progress: Progress | None = None,
 ) -> CheckReport:
@@ -98,6 +103,8 @@ def check_data(
         source: The source model whose tokens are counted and, if `deep`, whose features are used.
         sequence_length: Texts: the most tokens that the network will read.
         deep: Also look for label errors, with a probe on frozen features: takes a network, and some time.
+        personal: Also look for personal data in texts; see `tlkeras.data.personal`.
+        region: Two letters of a country whose phone numbers may stand without `+` and country code.
         seed: Seed of the probe's folds.
         on_progress: Called with what is being done, how much of it is done, and of how much.
 
@@ -127,6 +134,8 @@ def check_data(
         examples = Examples(np.array(inventory.ids), inventory.store, NoTargets(len(inventory)))
         inventory = replace(inventory, parts=tuple(parts_in_file(splits, examples)))
     findings, usable = _examine(inventory, source, sequence_length, deep, seed, on_progress)
+    about_people, scrubbed = personal_findings(inventory, region=region) if personal else ([], ())
+    findings += about_people
     return CheckReport(
         origin=str(data),
         modality=inventory.modality,
@@ -138,6 +147,7 @@ def check_data(
         seconds=time.monotonic() - started,
         deep=deep,
         quarantine=aside,
+        scrubbed=scrubbed,
     )
 
 

@@ -34,6 +34,8 @@ def check_and_save(
         source=settings.source,
         sequence_length=settings.sequence_length,
         deep=settings.deep,
+        personal=settings.personal,
+        region=settings.region,
         on_progress=on_progress,
     )
     folder = settings.output or ROOT / "check" / (Path(data).expanduser().resolve().name or "data")

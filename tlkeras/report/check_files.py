@@ -1,4 +1,4 @@
-"""What a check leaves behind: `check.json`, `check.html` and `quarantine.csv`."""
+"""What a check leaves behind: `check.json`, `check.html`, `quarantine.csv` and `scrubbed.csv`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +10,7 @@ from tlkeras.data.split_files import as_listed
 from tlkeras.files import write_json, write_text
 from tlkeras.report.check import CheckReport
 from tlkeras.report.page import render_page
+from tlkeras.report.personal import SCRUBBED, write_scrubbed
 from tlkeras.report.thumbnails import SHOWN
 
 LISTED = 100
@@ -26,6 +27,8 @@ def save_check(report: CheckReport, folder: str | Path) -> None:
     write_json(folder / "check.json", as_json(report))
     write_text(folder / "check.html", render(report))
     write_quarantine(quarantine_lines(report), folder / "quarantine.csv")
+    if report.scrubbed:
+        write_scrubbed(report.scrubbed, folder / SCRUBBED)
 
 
 def as_json(report: CheckReport) -> dict[str, Any]:

@@ -15,6 +15,10 @@ class CheckSettings:
     """Folder for the report; `saved_models/check/<name of the data>` if not given."""
     deep: bool = False
     """Also look for label errors, by a probe on the features of a source model."""
+    personal: bool = False
+    """Also look for personal data in texts (mail, phone, card, account, IP) and write them scrubbed; extra `privacy`."""
+    region: str | None = None
+    """With --personal: country, as in US, whose phone numbers may stand without + and country code."""
     source: str | None = None
     """Source model for the features and the tokens; one whose weights come in a package if not given."""
     sequence_length: int = 128

@@ -38,6 +38,7 @@ _MODULES = {
     "tlkeras.strategies.phases": ("Phase",),
     "tlkeras.strategies.table": ("STRATEGIES", "plan_phases"),
     "tlkeras.training.fit": ("fit",),
+    "tlkeras.training.plan": ("PhasePlan", "plan_training"),
     "tlkeras.training.refit": ("refit",),
     "tlkeras.training.rate_finder": ("RateSweep", "lr_find"),
     "tlkeras.evaluation.cross_validate": ("CrossValidation", "cross_validate"),
@@ -135,5 +136,6 @@ if TYPE_CHECKING:  # what editors and type checkers see; `__getattr__` imports a
     from tlkeras.tasks.regression import build_regressor
     from tlkeras.tasks.table import TASKS, build_model
     from tlkeras.training.fit import fit
+    from tlkeras.training.plan import PhasePlan, plan_training
     from tlkeras.training.rate_finder import RateSweep, lr_find
     from tlkeras.training.refit import refit

@@ -122,6 +122,9 @@ def start_tensorflow() -> None:
         os.dup2(kept.fileno(), 2)
         try:
             import keras  # noqa: F401
+
+            # Folds, trials and phases compile a network each: TensorFlow takes that for a mistake and warns of each.
+            logging.getLogger("tensorflow").setLevel(logging.ERROR)
         except BaseException:
             kept.seek(0)
             os.write(stderr, kept.read())

@@ -1,5 +1,6 @@
 """Train once more on all examples, the test examples as well, for a model to ship: its numbers were measured before."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -31,7 +32,7 @@ def refit(
         splits: As for `fit`.
         phases: As for `fit`.
         history: What `fit(..., keep_start=True)` returned; if it was called without, nothing is done.
-        run: Where `model.keras` is written anew, and `refit.json` with what was done.
+        run: Where `model.keras` is written anew, and `refit.json` with what was done, beside the numbers of `cross_validate`.
         **options: The other arguments of `fit`, as they were.
 
     Returns:
@@ -51,8 +52,13 @@ def refit(
     if run:
         write_file(run.path / "model.keras", model.network.save)
         epochs = {phase.name: phase.epochs for phase in again}
-        note = "metrics.json, and folds/ if there is one, are of models that had not seen their test examples."
-        write_json(run.path / "refit.json", {"examples": count, "epochs": epochs, "note": note})
+        folds = run.path / "folds" / "folds.json"
+        note = (
+            "metrics.json and the cross-validation are of models that had not seen their test examples; this one has seen all."
+        )
+        done = {"examples": count, "epochs": epochs, "note": note}
+        found = json.loads(folds.read_text(encoding="utf-8")) if folds.exists() else None
+        write_json(run.path / "refit.json", {**done, "cross_validation": found})
     return second
 
 

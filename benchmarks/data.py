@@ -1,12 +1,13 @@
-"""How fast pictures and texts become batches, beside what a user would take instead, on the same files in one run.
+"""How fast data is read, checked and made into batches, beside what a user would take instead, on the same files in one run.
 
     pip install simplejpeg
-    python benchmarks/data.py [--pictures 200] [--texts 20000] [--rows 1000000]
+    python benchmarks/data.py [--pictures 100] [--texts 20000] [--rows 1000000]
 
 Prints a table; each number is the median of three passes over files that are in the page cache.
 """
 
 import argparse
+import csv
 import os
 import resource
 import statistics
@@ -70,29 +71,38 @@ def with_keras(folder: Path) -> None:
         pass
 
 
-def with_libjpeg_turbo(paths: list[Path]) -> None:
-    """Only decode, at the scale that leaves at least twice the size, in as many threads as there are cores."""
+def with_libjpeg_turbo(paths: list[Path], size: int = SIZE) -> None:
+    """Only decode, at the smallest scale that leaves as many pixels as tlkeras asks for, in as many threads as cores."""
     import simplejpeg
 
+    from tlkeras.data.decode import least_side
+
+    side = least_side(size)
+
     def decode(path: Path) -> None:
-        simplejpeg.decode_jpeg(path.read_bytes(), min_height=2 * SIZE, min_width=2 * SIZE, min_factor=1)
+        simplejpeg.decode_jpeg(path.read_bytes(), min_height=side, min_width=side, min_factor=1)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(decode, paths))
 
 
 def compare_pictures(count: int) -> None:
-    """Print pictures per second for several megapixels and for small ones."""
+    """Print pictures per second for several megapixels and for small ones: into batches, and checked."""
+    from tlkeras.report.check import check_data
+
     for width, height in ((4000, 3000), (1600, 1200), (500, 375)):
         with tempfile.TemporaryDirectory() as name:
             paths = write_pictures(Path(name), count, width, height)
             ours = rate(count, lambda paths=paths: with_tlkeras(paths))
             keras_rate = rate(count, lambda name=name: with_keras(Path(name)))
             turbo = rate(count, lambda paths=paths: with_libjpeg_turbo(paths))
+            checked = rate(count, lambda name=name: check_data(name))
+            decoded = rate(count, lambda paths=paths: with_libjpeg_turbo(paths, 32))
         print(
             f"{width} x {height}: tlkeras {ours:.0f}/s; "
             f"image_dataset_from_directory {keras_rate:.0f}/s (x {ours / keras_rate:.1f}); "
-            f"libjpeg-turbo alone {turbo:.0f}/s ({ours / turbo:.0%})"
+            f"libjpeg-turbo alone {turbo:.0f}/s ({ours / turbo:.0%}); "
+            f"check {checked:.0f}/s; libjpeg-turbo alone at its scale {decoded:.0f}/s ({checked / decoded:.0%})"
         )
 
 
@@ -118,7 +128,22 @@ def compare_texts(count: int) -> None:
 
     ours = rate(count, lambda: tokenize(texts, source.tokenizer, 64))
     theirs = rate(count, with_keras_hub)
-    print(f"texts: tlkeras {ours:.0f}/s; KerasHub's preprocessor in tf.data {theirs:.0f}/s (x {ours / theirs:.1f})")
+    checked = rate(count, lambda: check_texts(texts))
+    beside = f"KerasHub's preprocessor in tf.data {theirs:.0f}/s (x {ours / theirs:.1f})"
+    print(f"texts: tlkeras {ours:.0f}/s; {beside}; check {checked:.0f}/s")
+
+
+def check_texts(texts: list[str]) -> None:
+    """Check texts in a table, as `tlkeras check` does."""
+    from tlkeras.report.check import check_data
+
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "texts.csv"
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(("text", "label"))
+            writer.writerows((text, number % 2) for number, text in enumerate(texts))
+        check_data(path)
 
 
 def measure_rows(count: int) -> None:
@@ -143,7 +168,7 @@ def measure_rows(count: int) -> None:
 def main() -> None:
     """Run all comparisons."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--pictures", type=int, default=100)
     parser.add_argument("--texts", type=int, default=20000)
     parser.add_argument("--rows", type=int, default=1_000_000)
     options = parser.parse_args()

@@ -22,6 +22,8 @@ class Config:
     """Column of a table that holds the paths of pictures; guessed and shown if not given."""
     label_column: str | None = None
     """Column of a table that holds the labels; guessed and shown if not given."""
+    split_column: str | None = None
+    """Column that says train, val, test or unlabelled; one called `split` or the like is found."""
     group_column: str | None = None
     """Column whose equal values stay in one part of the split: the same patient, product or author."""
     time_column: str | None = None
@@ -101,6 +103,7 @@ def run(config: Config) -> "tl.Run":
         config.data,
         image_column=config.image_column,
         label_column=config.label_column,
+        split_column=config.split_column,
         group_column=config.group_column,
         time_column=config.time_column,
         target=config.target,
@@ -130,8 +133,7 @@ def run(config: Config) -> "tl.Run":
     )
 
     # 5. Train: the frozen part runs once, Keras trains what lies above it; folds come first, where asked for
-    settings: dict[str, Any] = {"batch_size": config.batch_size, "balance": config.balance, "seed": config.seed}
-    settings["flip"] = config.flip
+    settings: Any = {"batch_size": config.batch_size, "balance": config.balance, "flip": config.flip, "seed": config.seed}
     tl.cross_validate(model, splits, phases, folds=config.folds, near_duplicates=config.near_duplicates, run=run, **settings)
     history = tl.fit(model, splits, phases, keep_start=config.refit, run=run, **settings)
 
@@ -156,10 +158,8 @@ def run(config: Config) -> "tl.Run":
     # 11. Hand over to app developers: golden examples, a guide for phones, two small programs
     tl.write_app(artifacts, splits.test)
 
-    # 12. Report: one page for people (report.html), a model card (README.md)
+    # 12. Report: one page for people (report.html), a model card (README.md); then sum up
     tl.write_report(run)
-
-    # 13. Sum up
     return tl.finish_run(run, evaluation, artifacts, parity)
 
 

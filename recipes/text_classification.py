@@ -22,6 +22,8 @@ class Config:
     """Column that holds the texts; guessed and shown if not given."""
     label_column: str | None = None
     """Column that holds the labels; guessed and shown if not given."""
+    split_column: str | None = None
+    """Column that says train, val, test or unlabelled; one called `split` or the like is found."""
     group_column: str | None = None
     """Column whose equal values stay in one part of the split: the same patient, product or author."""
     time_column: str | None = None
@@ -97,6 +99,7 @@ def run(config: Config) -> "tl.Run":
         config.data,
         text_column=config.text_column,
         label_column=config.label_column,
+        split_column=config.split_column,
         group_column=config.group_column,
         time_column=config.time_column,
         target=config.target,
@@ -151,10 +154,8 @@ def run(config: Config) -> "tl.Run":
     # 11. Hand over to app developers: golden examples, a guide for phones, two small programs
     tl.write_app(artifacts, splits.test)
 
-    # 12. Report: one page for people (report.html), a model card (README.md)
+    # 12. Report: one page for people (report.html), a model card (README.md); then sum up
     tl.write_report(run)
-
-    # 13. Sum up
     return tl.finish_run(run, evaluation, artifacts, parity)
 
 

@@ -73,7 +73,7 @@ def texts() -> tuple[str, ...]:
     """Return the texts of the text examples."""
     store = text_examples().store
     assert isinstance(store, Texts)
-    return store.texts
+    return tuple(store.texts)
 
 
 def _examples(store: ImageArrays | Texts, n: int) -> Examples:

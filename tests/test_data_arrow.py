@@ -90,7 +90,7 @@ def test_cells_of_a_parquet_file_are_text_as_a_person_would_write_it(tmp_path):
         "decimal": ["1.10", "", ""],
         "category": ["x", "y", "x"],
     }
-    assert table.numbers == (1, 2, 3)
+    assert tuple(table.numbers) == (1, 2, 3)
 
 
 def test_columns_that_are_neither_text_nor_pictures_are_left_out_and_named(tmp_path):

@@ -234,7 +234,7 @@ def test_iterating_asks_for_at_most_three_batches_at_once(monkeypatch):
 
     class Pool(ThreadPoolExecutor):
         def submit(self, *arguments, **options):
-            asked.append(arguments[3])
+            asked.extend(arguments[3])
             return super().submit(*arguments, **options)
 
     monkeypatch.setattr(decode, "ThreadPoolExecutor", Pool)

@@ -3,6 +3,7 @@ import logging
 import pytest
 from PIL import Image
 
+from tests.data_files import words
 from tlkeras.data.load import load_images, load_texts
 from tlkeras.errors import DataError
 
@@ -95,3 +96,35 @@ def test_a_folder_with_tables_asks_for_one(tmp_path):
     table(tmp_path / "b.csv")
     with pytest.raises(DataError, match=r"Name one if it is meant: 'a\.csv', 'b\.csv'"):
         load_texts(tmp_path)
+
+
+def test_what_is_in_quarantine_is_left_out_before_anything_is_split(tmp_path):
+    rows = [f"{words(number, 8)},{'ab'[number % 2]},g{number},{'train' if number < 30 else 'test'}" for number in range(40)]
+    rows[30] = f"{words(77, 8)},a,g3,test"  # a group in two parts
+    rows[5] = f"{words(78, 8)},B,g5,train"  # a class of one misspelt label
+    (tmp_path / "data.csv").write_text("text,label,group,split\n" + "\n".join(rows) + "\n")
+    with pytest.raises(DataError, match="look alike"):
+        load_texts(tmp_path / "data.csv")
+    (tmp_path / "quarantine.csv").write_text("id,reason\nrow 7,label\nrow 32,group\n")
+    splits = load_texts(tmp_path / "data.csv", quarantine=tmp_path / "quarantine.csv")
+    assert splits.classes == ("a", "b") and "2 examples left out: they are in quarantine" in splits.notes[-1]
+    assert sum(len(part) for part in (splits.train, splits.val, splits.test)) == 38
+    assert {one.where.rpartition(", ")[2]: one.reason for one in splits.skipped} == dict.fromkeys(
+        ("row 7", "row 32"), "in quarantine"
+    )
+
+
+def test_files_in_quarantine_are_left_out_before_the_split_is_made(tmp_path):
+    for number in range(20):
+        path = tmp_path / "data" / ("ab"[number % 2]) / f"{number:02}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(words(number, 9))
+    (tmp_path / "quarantine.csv").write_text("id\na/00.txt\na/02.txt\nb/03.txt\n")
+    splits = load_texts(tmp_path / "data", quarantine=tmp_path / "quarantine.csv")
+    whole = load_texts(tmp_path / "data")
+    for path in ("a/00.txt", "a/02.txt", "b/03.txt"):
+        (tmp_path / "data" / path).unlink()
+    without = load_texts(tmp_path / "data")
+    for name in ("train", "val", "test"):
+        assert getattr(splits, name).ids.tolist() == getattr(without, name).ids.tolist()
+    assert splits.fingerprint == without.fingerprint != whole.fingerprint

@@ -1,11 +1,14 @@
 import csv
 import json
+import logging
 
 import numpy as np
 import pytest
 
+from tests.data_files import words
 from tests.test_data_units import CLASSES, parts_of, texts
 from tlkeras.data.examples import Skipped, Texts
+from tlkeras.data.load import load_texts
 from tlkeras.data.quarantine import Quarantined, apply_quarantine, read_quarantine, write_quarantine
 from tlkeras.data.split_files import compare_splits, load_splits, save_splits
 from tlkeras.data.splits import split_examples
@@ -127,3 +130,25 @@ def test_names_that_are_formulas_or_no_utf8_come_back(tmp_path):
     with (tmp_path / "splits.csv").open(newline="", encoding="utf-8") as stream:
         assert {row["id"][0] for row in csv.DictReader(stream)} == {"'", "\\"}
     assert parts_of(load_splits(splits, tmp_path / "splits.csv")) == parts_of(splits)
+
+
+def test_saving_says_how_many_examples_moved_since_the_run_before(tmp_path, caplog):
+    def save(count, run):
+        lines = [f"{words(number, 6)},{'ab'[number % 2]}" for number in range(count)]
+        (tmp_path / "data.csv").write_text("text,label\n" + "\n".join(lines) + "\n")
+        splits = load_texts(tmp_path / "data.csv")
+        (tmp_path / run).mkdir(exist_ok=True)
+        with caplog.at_level(logging.INFO, "tlkeras"):
+            caplog.clear()
+            save_splits(splits, tmp_path / run / "splits.csv")
+        return splits, caplog.text
+
+    first, said = save(40, "one")
+    assert "moved" not in said
+    assert "moved" not in save(40, "two")[1]  # nothing did
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "splits.csv").write_text("id,split,digest\nrow 2,train,ab\nrow 3,train,cd\n")  # of other data
+    second, said = save(60, "three")
+    before, now = parts_of(first), parts_of(second)
+    moved = sum(before[one] != now[one] for one in before)
+    assert f"splits of two: {40 - moved} examples stay in their part, {moved} moved, 20 are new, 0 gone" in said

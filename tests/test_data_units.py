@@ -71,11 +71,11 @@ def test_near_copies_stay_on_one_side_unless_asked_otherwise():
     assert any(place[f"r{n}"] != place[f"r{n + 120}"] for n in range(120))
 
 
-def test_near_copies_of_pictures_in_memory_are_found_from_64_pixels_on():
+def test_near_copies_of_pictures_in_memory_are_found_from_8_pixels_on():
     generator = np.random.default_rng(0)
     coarse = generator.integers(0, 200, (8, 8, 8, 3), dtype=np.uint8)
-    for size, groups in ((64, 4), (32, 8)):
-        pixels = np.kron(coarse[:4], np.ones((1, size // 8, size // 8, 1), np.uint8))
+    for size, groups in ((64, 4), (32, 4), (4, 8)):
+        pixels = np.kron(coarse[:4, :size, :size], np.ones((1, max(1, size // 8), max(1, size // 8), 1), np.uint8))
         store = ImageArrays(np.concatenate([pixels, pixels + 2]))
         found = find_units(Examples(np.arange(8).astype(str), store, ClassTargets(np.zeros(8, np.int32))), seed=0)
         assert len(found.keys) == groups

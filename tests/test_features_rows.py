@@ -1,8 +1,14 @@
 """Rows of varying length, batches, and the order of training."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
 
+from tlkeras.data.examples import Examples, NoTargets, Texts
+from tlkeras.features import inputs
 from tlkeras.features.rows import Rows, ordered_batches, ragged, shuffled_batches
 
 
@@ -48,3 +54,20 @@ def test_batches_by_length_compute_less_padding_than_plain_shuffling():
     naive = sum(32 * lengths[plain[i : i + 32]].max() for i in range(0, 2000, 32))
     assert padded < 0.65 * naive
     assert padded >= lengths.sum()
+
+
+def test_tokens_that_may_not_fit_the_memory_go_through_a_file_and_are_the_same(monkeypatch):
+    words = {word: place for place, word in enumerate(("[UNK]", "a", "b", "c"))}
+    own = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    own.pre_tokenizer = pre_tokenizers.Whitespace()
+    texts = tuple(" ".join("abcd"[n % k] for n in range(k)) for k in (1, 3, 2, 4, 1))
+    source: Any = SimpleNamespace(name="tiny", modality="text", tokenizer=own, input_size=3, pad_id=9)
+    examples = Examples(np.arange(5).astype(str), Texts(texts, np.arange(5)), NoTargets(5))
+    held = inputs.read_inputs(examples, source)
+    monkeypatch.setattr(inputs, "available_bytes", lambda: 0)
+    monkeypatch.setattr(inputs, "_TEXTS", 2)
+    filed = inputs.read_inputs(examples, source)
+    assert isinstance(filed.values, np.memmap) and not isinstance(held.values, np.memmap)
+    assert filed.values.tolist() == held.values.tolist() == [1, 1, 2, 3, 1, 2, 1, 2, 3, 1]
+    assert filed.offsets is not None and held.offsets is not None
+    assert filed.offsets.tolist() == held.offsets.tolist() == [0, 1, 4, 6, 9, 10] and filed.fill == held.fill == 9

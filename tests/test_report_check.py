@@ -1,11 +1,13 @@
 import base64
 import csv
+import dataclasses
 import hashlib
 import html.parser
 import io
 import json
 import os
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,9 +18,13 @@ from tests.test_data_health import photos, scene, table
 from tlkeras.cli import main
 from tlkeras.data.load import load_images, load_texts
 from tlkeras.errors import DataError
+from tlkeras.recipes import load_recipe, recipe_files
+from tlkeras.report import check_lines as check_lines_module
 from tlkeras.report.check import check_data
+from tlkeras.report.check_command import check_and_save
 from tlkeras.report.check_files import render, save_check
 from tlkeras.report.check_lines import check_lines
+from tlkeras.report.check_settings import CheckSettings
 from tlkeras.report.thumbnails import SIDE
 
 HOSTILE = "<script>alert(1)<"
@@ -149,6 +155,19 @@ def test_lines_give_the_verdict_the_way_out_and_the_next_command(damaged, tmp_pa
     assert "-> Download, copy or export them again, or set them aside with the quarantine list." in text
     assert lines[-1].startswith(f"Next: mend what is an error, and look again: tlkeras check {damaged} --quarantine")
     assert all(line.isprintable() for line in lines)
+
+
+def test_the_next_command_says_again_what_the_columns_hold(tmp_path):
+    path = table(tmp_path, [f"{words(n)},{n / 10}" for n in range(60)], "body,price")
+    settings = CheckSettings(text_column="body", target="value", encoding="utf-8")
+    report, folder = check_and_save(str(path), replace(settings, output=tmp_path / "my report"))
+    lines = list(check_lines(report, folder, settings))
+    assert lines[-1] == (
+        f"Next: tlkeras run text_classification --data {path} --text-column body --target value --encoding utf-8"
+    )
+    for recipe in ("image_classification", "text_classification"):
+        fields = {field.name for field in dataclasses.fields(load_recipe(recipe_files()[recipe]).Config)}
+        assert fields >= set(check_lines_module._SHARED) - {"image_column", "text_column"}
 
 
 def test_names_that_are_no_utf8_or_move_the_cursor_are_shown_escaped(tmp_path):

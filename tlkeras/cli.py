@@ -261,7 +261,7 @@ def check(data: _Data, /, settings: Annotated[CheckSettings, tyro.conf.arg(name=
         start_tensorflow()
     with progress() as show:
         report, folder = check_and_save(data, settings, on_progress=show)
-    for line in check_lines(report, folder):
+    for line in check_lines(report, folder, settings):
         print(line)
     if not report.passed:
         sys.exit(1)

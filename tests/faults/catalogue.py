@@ -81,8 +81,15 @@ FAULTS: dict[int, Fault] = {
         (f"{_FOLDERS}::test_nested_folders_belong_to_their_class_and_clutter_is_ignored",),
     ),
     23: Fault("pictures beside the class folders", "S; E if all are", (_SKIPPED, _FOLDER)),
-    # A skipped example would change the data of a run that is under way, and its fingerprint with it: an error names the file.
-    24: Fault("file vanishes after it was checked", "E naming it", (f"{_DECODE}::test_an_unreadable_picture_is_named",)),
+    24: Fault(
+        "file vanishes or changes after it was checked",
+        "S + W before each reading; E naming it if it goes while it is read",
+        (
+            "test_data_vanished::test_a_picture_that_vanished_is_left_out_and_said",
+            "test_data_vanished::test_a_picture_that_changed_is_said_and_read_as_it_is",
+            f"{_DECODE}::test_an_unreadable_picture_is_named",
+        ),
+    ),
     25: Fault("no permission", "S", (f"{_PICTURES}::test_a_file_that_may_not_be_read_is_skipped",)),
     26: Fault("empty class folder", "E", (_FOLDER, _ALIKE)),
     27: Fault("one class", "E", (_FOLDER, f"{_HEALTH}::test_one_class_is_an_error")),
@@ -196,8 +203,11 @@ FAULTS: dict[int, Fault] = {
     ),
     64: Fault(
         "large file",
-        "read once, in memory of its size",
-        ("faults/test_tables::test_a_large_table_is_read_in_memory_of_its_size",),
+        "read once; beyond 256 MiB of text it lies in a temporary file, read by place",
+        (
+            "faults/test_tables::test_a_large_table_is_read_in_memory_of_its_size",
+            "test_data_cells::test_a_table_larger_than_the_limit_is_read_and_split_without_being_held",
+        ),
     ),
     65: Fault(
         "cell that begins with =", "harmless", ("test_files::test_a_cell_that_a_spreadsheet_would_run_gets_an_apostrophe",)

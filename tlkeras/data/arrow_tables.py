@@ -4,11 +4,12 @@ Pictures stay encoded: Arrow files are mapped, so that each is read when it is n
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkeras.data import encoded
+from tlkeras.data.cells import CellRows, pack
 from tlkeras.data.encoded import EncodedColumn
 from tlkeras.data.image_files import sniff_format
 from tlkeras.data.table import Table, as_cell, number_cells
@@ -16,6 +17,8 @@ from tlkeras.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow
+
+_CHUNK = 4096
 
 
 def read_arrow(path: Path, features: Mapping[str, Any] | None = None) -> Table:
@@ -87,19 +90,19 @@ def _as_table(origin: str, data: "pyarrow.Table", features: Mapping[str, Any]) -
             continue
         classes = _class_names(features.get(name))
         try:
-            columns[name] = _class_cells(column, classes) if classes else _cells(column)
+            columns[name] = pack(_class_cells(column, classes) if classes else _cells(column))
         except UnicodeDecodeError:
             left_out.append(name)
             continue
         if classes:
             orders[name] = classes
-    rows = tuple(zip(*columns.values(), strict=True)) if columns else ((),) * data.num_rows
+    rows = CellRows(tuple(columns.values())) if columns else ((),) * data.num_rows
     notes = (f"Columns of {origin!r} that are neither text nor pictures are left out: {', '.join(left_out)}.",)
     return Table(
         origin=origin,
         columns=tuple(columns),
         rows=rows,
-        numbers=tuple(range(1, data.num_rows + 1)),
+        numbers=range(1, data.num_rows + 1),
         notes=notes if left_out else (),
         pictures=pictures,
         orders=orders,
@@ -130,14 +133,20 @@ def _by_row(column: "pyarrow.ChunkedArray") -> EncodedColumn:
     return EncodedColumn(lambda place: column[place].as_py() or b"", len(column))
 
 
-def _cells(column: "pyarrow.ChunkedArray") -> list[str]:
+def _values(column: "pyarrow.ChunkedArray") -> Iterator[Any]:
+    """Yield the values of a column, a few thousand at a time in memory."""
+    for start in range(0, len(column), _CHUNK):
+        yield from column.slice(start, _CHUNK).to_pylist()
+
+
+def _cells(column: "pyarrow.ChunkedArray") -> Iterator[str]:
     import pyarrow
 
     if pyarrow.types.is_floating(column.type):
-        return list(number_cells(None if value is None else float(value) for value in column.to_pylist()))
+        return number_cells(None if value is None else float(value) for value in _values(column))
     if _is_binary(column.type):
-        return ["" if value is None else value.decode() for value in column.to_pylist()]
-    return [as_cell(value) for value in column.to_pylist()]
+        return ("" if value is None else value.decode() for value in _values(column))
+    return (as_cell(value) for value in _values(column))
 
 
 def _class_names(feature: Any) -> tuple[str, ...]:
@@ -152,7 +161,7 @@ def _class_names(feature: Any) -> tuple[str, ...]:
     return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
-def _class_cells(column: "pyarrow.ChunkedArray", classes: Sequence[str]) -> list[str]:
+def _class_cells(column: "pyarrow.ChunkedArray", classes: Sequence[str]) -> Iterator[str]:
     """Return the names for indices; -1, which stands for no label, gives an empty cell."""
 
     def name(index: int | None) -> str:
@@ -160,7 +169,7 @@ def _class_cells(column: "pyarrow.ChunkedArray", classes: Sequence[str]) -> list
             return ""
         return classes[index] if 0 <= index < len(classes) else str(index)
 
-    return [as_cell([name(one) for one in value]) if isinstance(value, list) else name(value) for value in column.to_pylist()]
+    return (as_cell([name(one) for one in value]) if isinstance(value, list) else name(value) for value in _values(column))
 
 
 def _first_line(error: Exception) -> str:

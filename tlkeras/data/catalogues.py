@@ -9,7 +9,7 @@ import importlib.util
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 
 from tlkeras.data import encoded
+from tlkeras.data.cells import pack_rows
 from tlkeras.data.encoded import EncodedColumn
-from tlkeras.data.layout import PART_NAMES, left_out_splits
+from tlkeras.data.layout import left_out_splits
+from tlkeras.data.part_names import PART_NAMES
 from tlkeras.data.table import Table, as_cell, check_table, merge_tables
 from tlkeras.errors import DataError
 
@@ -170,7 +172,7 @@ def _read_split(builder: Any, split: str, columns: dict[str, Callable[[Any], str
         source = builder.as_data_source(split=split, decoders=decoders)
         records: Iterable[Any] = (source[place] for place in range(len(source)))
         kept = {name: EncodedColumn(lambda place, name=name: source[place][name], len(source)) for name in pictures}  # type: ignore[misc]
-        rows = tuple(tuple(convert(record[name]) for name, convert in cells.items()) for record in records)
+        rows = pack_rows(([convert(record[name]) for name, convert in cells.items()] for record in records), len(cells))
     else:
         dataset = builder.as_dataset(split=split, decoders=decoders, shuffle_files=False)
         rows, kept = _read_once(origin, dataset.as_numpy_iterator(), cells, pictures)
@@ -178,7 +180,7 @@ def _read_split(builder: Any, split: str, columns: dict[str, Callable[[Any], str
         origin=origin,
         columns=tuple(cells),
         rows=rows,
-        numbers=tuple(range(1, len(rows) + 1)),
+        numbers=range(1, len(rows) + 1),
         pictures=kept,
         orders={name: tuple(names) for name in cells if (names := getattr(builder.info.features[name], "names", None))},
     )
@@ -186,20 +188,27 @@ def _read_split(builder: Any, split: str, columns: dict[str, Callable[[Any], str
 
 def _read_once(
     origin: str, records: Iterable[Any], cells: dict[str, Callable[[Any], str]], pictures: Sequence[str]
-) -> tuple[tuple[tuple[str, ...], ...], dict[str, EncodedColumn]]:
-    rows, size = [], 0
+) -> tuple[Sequence[tuple[str, ...]], dict[str, EncodedColumn]]:
     kept: dict[str, list[bytes]] = {name: [] for name in pictures}
+    rows = pack_rows(_keep(origin, records, cells, kept), len(cells))
+    return rows, {name: EncodedColumn(blobs.__getitem__, len(blobs)) for name, blobs in kept.items()}
+
+
+def _keep(
+    origin: str, records: Iterable[Any], cells: dict[str, Callable[[Any], str]], kept: dict[str, list[bytes]]
+) -> Iterator[list[str]]:
+    """Yield the cells of each record, and keep its pictures."""
+    size = 0
     for record in records:
-        rows.append(tuple(convert(record[name]) for name, convert in cells.items()))
-        for name in pictures:
-            kept[name].append(record[name])
+        yield [convert(record[name]) for name, convert in cells.items()]
+        for name, blobs in kept.items():
+            blobs.append(record[name])
             size += len(record[name])
         if size > encoded.MEMORY_LIMIT:
             raise DataError(
                 f"The pictures of {origin!r} need more than {encoded.MEMORY_LIMIT:,} bytes of memory, because its files cannot "
                 "be read row by row. Prepare it in a format that can: builder.download_and_prepare(file_format='array_record')."
             )
-    return tuple(rows), {name: EncodedColumn(blobs.__getitem__, len(blobs)) for name, blobs in kept.items()}
 
 
 def _tfds() -> Any:

@@ -1,6 +1,7 @@
 """Cheap checks made while data is loaded, so that what is wrong with it is said before training and not in the middle of it."""
 
 import hashlib
+import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +15,7 @@ from tlkeras.data.duplicates import LOOK, picture_looks
 from tlkeras.data.examples import EncodedImages, ImageFiles, Skipped, Store
 from tlkeras.data.picture_headers import PictureHeader, read_header
 from tlkeras.data.targets import natural_order
+from tlkeras.data.vanished import modification_times
 from tlkeras.errors import DataError
 
 _CHUNK = 16
@@ -29,6 +31,7 @@ class FileCheck:
         header: What its header says, if it has one.
         look: What near copies are found by, the bytes of a `LOOK`.
         spread: The standard deviation of its pixels in levels of 255, as seen at 32 x 32.
+        modified: When its file was last written, in ns since 1970; -1 where it has none of its own.
     """
 
     reason: str | None
@@ -36,6 +39,7 @@ class FileCheck:
     header: PictureHeader | None = None
     look: bytes = bytes(LOOK.itemsize)
     spread: float = 0.0
+    modified: int = -1
 
 
 def inspect_pictures(paths: Sequence[str]) -> list[FileCheck]:
@@ -58,7 +62,7 @@ def inspect_encoded(
     """
     checks: list[FileCheck] = []
     chunks = [range(start, min(start + _CHUNK, len(store))) for start in range(0, len(store), _CHUNK)]
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:
         for found in pool.map(lambda rows: _inspect(store, rows), chunks):
             checks += found
             if on_progress:
@@ -67,10 +71,11 @@ def inspect_encoded(
 
 
 def picture_columns(checks: Sequence[FileCheck]) -> dict[str, np.ndarray]:
-    """Return the metadata columns that tell copies (`digest`) and near copies (`look`) of inspected pictures."""
+    """Return the metadata columns that tell copies (`digest`), near copies (`look`) and changes (`modified`) of pictures."""
     return {
         "digest": np.array([check.digest for check in checks], dtype=str),
         "look": np.frombuffer(b"".join(check.look for check in checks), LOOK),
+        "modified": np.array([check.modified for check in checks], np.int64),
     }
 
 
@@ -121,6 +126,7 @@ def _inspect(store: ImageFiles | EncodedImages, rows: range) -> list[FileCheck]:
 
 
 def _read(store: ImageFiles | EncodedImages, row: int) -> tuple[FileCheck, np.ndarray | None]:
+    modified = int(modification_times((store.paths[row],))[0]) if isinstance(store, ImageFiles) else -1
     try:
         data = store.encoded(row)
     except ValueError as error:
@@ -129,6 +135,6 @@ def _read(store: ImageFiles | EncodedImages, row: int) -> tuple[FileCheck, np.nd
     header = None
     try:
         header = read_header(data)
-        return FileCheck(None, digest, header), decode_image(data, 32)
+        return FileCheck(None, digest, header, modified=modified), decode_image(data, 32)
     except ValueError as error:
         return FileCheck(str(error), digest, header), None

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tlkeras.data.layout import PART_NAMES
+from tlkeras.data.part_names import PART_NAMES
 from tlkeras.data.table import Table
 from tlkeras.errors import DataError
 
@@ -167,8 +167,8 @@ def _guess_label(table: Table, taken: Sequence[str], target: str | None) -> str:
     named = _by_name(candidates, _LABEL_NAMES)
     if named:
         return named
-    kinds = {column: len(set(table.column(column))) for column in candidates}
     most = len(table.rows) if target == "value" else max(2, len(table.rows) // 2)
+    kinds = {column: _count_kinds(table.column(column), most) for column in candidates}
     fitting = {column: count for column, count in kinds.items() if 2 <= count <= most}
     if not fitting:
         raise DataError(
@@ -176,6 +176,16 @@ def _guess_label(table: Table, taken: Sequence[str], target: str | None) -> str:
             "(on the command line --label-column)."
         )
     return min(fitting, key=lambda column: fitting[column])
+
+
+def _count_kinds(cells: Sequence[str], most: int) -> int:
+    """Return the number of different cells, or `most + 1` if there are more; of long texts only hashes are kept."""
+    seen: set[int] = set()
+    for cell in cells:
+        seen.add(hash(cell))
+        if len(seen) > most:
+            break
+    return len(seen)
 
 
 def _several(table: Table, wish: str | Sequence[str] | None) -> tuple[str, ...]:

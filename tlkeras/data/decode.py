@@ -5,6 +5,7 @@ It needs Pillow and NumPy only, and starts in a few hundredths of a second.
 """
 
 import io
+import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,8 @@ RESIZE_MODES = ("crop", "pad", "squash")
 MAX_ASPECT = 50
 """A central square of a picture longer than this would keep less than 2 % of it."""
 
+_PIECE = 4  # pictures that a thread takes at a time
+
 # Pillow finds these plugins only by importing all of its forty formats, which takes longer than decoding.
 _PLUGINS = {"WEBP": "PIL.WebPImagePlugin", "TIFF": "PIL.TiffImagePlugin", "AVIF": "PIL.AvifImagePlugin"}
 # The number is the EXIF orientation (CIPA DC-008, tag 0x0112).
@@ -48,8 +51,8 @@ def decode_image(data: bytes, size: int, *, resize: str = "crop") -> np.ndarray:
     """Return an encoded picture as a square, uint8, shape `(size, size, 3)`, RGB; its central square unless `resize` says else.
 
     The orientation tag is applied, transparency is composed on white, 16-bit grey is scaled, an animation gives its first
-    frame. JPEG is decoded at the smallest of 1, 1/2, 1/4, 1/8 of its scale that leaves at least `2 * size` pixels a side; then
-    crop and resize (bilinear with anti-aliasing) are one call.
+    frame. JPEG is decoded at the smallest of 1, 1/2, 1/4, 1/8 of its scale that leaves `least_side` pixels; then crop and
+    resize (bilinear with anti-aliasing) are one call.
 
     Args:
         data: The content of a picture file.
@@ -97,11 +100,21 @@ def _decode(
     if kind == "HEIF" and decoded:
         return next(iter(decoded.values()))
     image = _open_heif(data) if kind == "HEIF" else _open(data, kind)
-    image.draft(None, (2 * size, 2 * size))
+    image.draft(None, (least_side(size),) * 2)
     if image.size not in decoded:
         image.load()
         decoded[image.size] = image, _to_rgb(image)
     return decoded[image.size]
+
+
+def least_side(size: int) -> int:
+    """Return how many pixels the shorter side of a JPEG keeps at the least when it is decoded at a smaller scale.
+
+    A third more than asked for. On 22 photographs of 512 pixels and sizes from 32 to 224, the result then differs from that of
+    the whole picture by 0.1 to 1.5 of 255 on average (with none more, by 2.8; with twice as many, by 1.3), and a picture of 12
+    megapixels is decoded at an eighth for 224 pixels, which takes 0.8 of the time of a quarter (2026-11-24).
+    """
+    return size * 4 // 3
 
 
 def resize_pixels(array: np.ndarray, size: int, *, resize: str = "crop") -> np.ndarray:
@@ -173,18 +186,23 @@ def iterate_pixels(store: Store, size: int, batch_size: int, *, resize: str = "c
 
 
 def _iterate(store: Store, sizes: Sequence[int], batch_size: int, resize: str) -> Iterator[list[list[np.ndarray]]]:
-    pool = ThreadPoolExecutor()
-    waiting: deque[list[Future[list[np.ndarray]]]] = deque()
+    pool = ThreadPoolExecutor((os.cpu_count() or 1) + 1)  # more only push each other out of the cache
+    waiting: deque[list[Future[list[list[np.ndarray]]]]] = deque()
     try:
         for start in range(0, len(store), batch_size):
             rows = range(start, min(start + batch_size, len(store)))
-            waiting.append([pool.submit(_read_row, store, sizes, row, resize) for row in rows])
+            pieces = [rows[first : first + _PIECE] for first in range(0, len(rows), _PIECE)]
+            waiting.append([pool.submit(_read_rows, store, sizes, piece, resize) for piece in pieces])
             if len(waiting) > 2:
-                yield [future.result() for future in waiting.popleft()]
+                yield [squares for future in waiting.popleft() for squares in future.result()]
         while waiting:
-            yield [future.result() for future in waiting.popleft()]
+            yield [squares for future in waiting.popleft() for squares in future.result()]
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _read_rows(store: Store, sizes: Sequence[int], rows: range, resize: str) -> list[list[np.ndarray]]:
+    return [_read_row(store, sizes, row, resize) for row in rows]
 
 
 def _read_row(store: Store, sizes: Sequence[int], row: int, resize: str) -> list[np.ndarray]:
@@ -206,6 +224,7 @@ def _open(data: bytes, kind: str) -> Image.Image:
     if kind in _PLUGINS:
         import_module(_PLUGINS[kind])
     image = Image.open(io.BytesIO(data), formats=[kind])
+    image.decodermaxblock = max(image.decodermaxblock, len(data))  # one piece: threads ask for the interpreter lock less often
     _check_shape(*image.size)
     return image
 

@@ -4,6 +4,7 @@ Neither pandas nor the `csv` sniffer is used: they turn "NA" into nothing and "0
 """
 
 import csv
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
+
+from tlkeras.data.cells import pack_rows
 from tlkeras.data.encodings import binary_kind, text_encoding, wrong_encoding
 from tlkeras.data.examples import Skipped
 from tlkeras.data.table import Table
@@ -74,27 +78,38 @@ def _find_delimiter(path: Path, codec: str, tabs: bool) -> str:
 
 
 def _read(path: Path, codec: str, delimiter: str, quoting: int) -> Table:
-    columns: tuple[str, ...] = ()
-    rows, numbers = [], []
+    numbers = array("q")
     skipped: list[Skipped] = []
     with path.open(encoding=codec, newline="") as stream, _long_cells():
-        for number, cells in _records(path, stream, delimiter, quoting, skipped):
-            if not columns:
-                columns = tuple(cell.strip() or f"column {place}" for place, cell in enumerate(cells, 1))
-                continue
-            reason = ""
-            if len(cells) != len(columns):
-                reason = f"{len(cells)} cells instead of {len(columns)} (separated by {_DELIMITERS[delimiter]})"
-            elif any("\0" in cell for cell in cells):
-                reason = "a NUL byte"
-            elif any(cell.count("\n") >= _SWALLOWED and _holds_rows(cell, len(columns), delimiter) for cell in cells):
-                raise _QuoteError(_unclosed(path, number, "it ends only after many lines that look like rows"))
-            if reason:
-                skipped.append(Skipped(f"{path}, row {number}", reason))
-            else:
-                rows.append(tuple(cells))
-                numbers.append(number)
-    return Table(str(path), columns, tuple(rows), tuple(numbers), tuple(skipped))
+        records = _records(path, stream, delimiter, quoting, skipped)
+        header = next(records, (0, []))[1]
+        columns = tuple(cell.strip() or f"column {place}" for place, cell in enumerate(header, 1))
+        rows = pack_rows(_sound(path, records, columns, delimiter, numbers, skipped), len(columns)) if columns else ()
+    return Table(str(path), columns, rows, np.asarray(numbers, np.int64), tuple(skipped))
+
+
+def _sound(
+    path: Path,
+    records: Iterator[tuple[int, list[str]]],
+    columns: tuple[str, ...],
+    delimiter: str,
+    numbers: "array[int]",
+    skipped: list[Skipped],
+) -> Iterator[list[str]]:
+    """Yield the rows that can be used and note their numbers, and why others cannot."""
+    for number, cells in records:
+        reason = ""
+        if len(cells) != len(columns):
+            reason = f"{len(cells)} cells instead of {len(columns)} (separated by {_DELIMITERS[delimiter]})"
+        elif any("\0" in cell for cell in cells):
+            reason = "a NUL byte"
+        elif any(cell.count("\n") >= _SWALLOWED and _holds_rows(cell, len(columns), delimiter) for cell in cells):
+            raise _QuoteError(_unclosed(path, number, "it ends only after many lines that look like rows"))
+        if reason:
+            skipped.append(Skipped(f"{path}, row {number}", reason))
+        else:
+            numbers.append(number)
+            yield cells
 
 
 def _records(

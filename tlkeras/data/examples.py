@@ -1,11 +1,12 @@
 """Examples and splits: the rows that training, evaluation and export work on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
+from tlkeras.data.cells import take_texts
 from tlkeras.data.encoded import EncodedColumn
 from tlkeras.data.image_files import read_image_file
 from tlkeras.data.targets import ClassTargets, MultiLabelTargets, NoTargets, Targets, ValueTargets
@@ -126,16 +127,16 @@ class ImageArrays:
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts in memory.
+    """Texts, read by place.
 
     Attributes:
-        texts: The texts.
+        texts: The texts: a tuple, or `Cells`, which may lie in a file.
         rows: The row of each in its file, int64, shape `(n,)`; -1 for a text that is the whole file.
         origin: The file that they come from.
         files: The file of each, where there are several.
     """
 
-    texts: tuple[str, ...]
+    texts: Sequence[str]
     rows: np.ndarray
     origin: str = "list"
     modality: str = "text"
@@ -147,7 +148,7 @@ class Texts:
     def take(self, indices: np.ndarray) -> "Texts":
         """Return the chosen rows, in that order."""
         files = tuple(self.files[i] for i in indices) if self.files else ()
-        return replace(self, texts=tuple(self.texts[i] for i in indices), rows=self.rows[indices], files=files)
+        return replace(self, texts=take_texts(self.texts, indices), rows=self.rows[indices], files=files)
 
     def where(self, index: int) -> str:
         """Say where row `index` comes from."""
@@ -195,6 +196,18 @@ class Examples:
             targets=self.targets.take(chosen),
             metadata={name: column[chosen] for name, column in self.metadata.items()},
         )
+
+
+LeftOut = Callable[[str], bool]
+"""Says of an identity whether its example is left out, before anything is split."""
+
+IN_QUARANTINE = "in quarantine"
+"""The reason of what is left out because a quarantine list says so."""
+
+
+def nothing_left_out(identity: str) -> bool:
+    """Leave nothing out."""
+    return False
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from tlkeras.data.checks import FileCheck, inspect_pictures, picture_columns
-from tlkeras.data.examples import ClassTargets, Examples, ImageFiles, NoTargets, Skipped, Splits
-from tlkeras.data.layout import Found, require_same_classes, scan_folder
+from tlkeras.data.examples import ClassTargets, Examples, ImageFiles, LeftOut, NoTargets, Skipped, Splits, nothing_left_out
+from tlkeras.data.layout import Found, leave_out, require_same_classes, scan_folder
 from tlkeras.data.splits import complete_splits
 from tlkeras.data.table_splits import with_pool
 
@@ -16,7 +16,9 @@ IMAGE_SUFFIXES = frozenset(
 """Suffixes of pictures, for messages; what a file is, its first bytes say."""
 
 
-def load_image_folder(root: str | Path, *, seed: int = 0, near_duplicates: bool = True) -> Splits:
+def load_image_folder(
+    root: str | Path, *, seed: int = 0, near_duplicates: bool = True, left_out: LeftOut = nothing_left_out
+) -> Splits:
     """Return the pictures of a folder; every one has been decoded once, so that training meets no unreadable file.
 
     Identities are paths relative to the root; the metadata columns are `digest` and `look`.
@@ -25,11 +27,12 @@ def load_image_folder(root: str | Path, *, seed: int = 0, near_duplicates: bool 
         root: A folder with a folder for each class, or with `train`, `val`, `test` that hold such folders.
         seed: Seed of the split, where one has to be made.
         near_duplicates: False lets near copies lie in two parts.
+        left_out: Says of an identity whether its file is left out.
 
     Raises:
         DataError: See `scan_folder` and `require_same_classes`.
     """
-    layout = scan_folder(Path(root))
+    layout = leave_out(scan_folder(Path(root)), left_out)
     usable: dict[str, tuple[Found, ...]] = {}
     inspected: dict[str, list[FileCheck]] = {}
     skipped = list(layout.skipped)

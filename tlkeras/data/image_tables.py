@@ -7,8 +7,8 @@ from pathlib import Path, PurePath
 
 from tlkeras.data.checks import inspect_encoded, picture_columns
 from tlkeras.data.columns import Roles, TableOptions, choose_columns, quoted
-from tlkeras.data.examples import EncodedImages, ImageFiles, Splits
-from tlkeras.data.layout import PART_NAMES
+from tlkeras.data.examples import EncodedImages, ImageFiles, LeftOut, Splits, nothing_left_out
+from tlkeras.data.part_names import parts_of_folders
 from tlkeras.data.table import Table
 from tlkeras.data.table_splits import splits_from_rows
 from tlkeras.errors import DataError
@@ -46,6 +46,7 @@ def images_from_table(
     inside: Path | None = None,
     seed: int = 0,
     near_duplicates: bool = True,
+    left_out: LeftOut = nothing_left_out,
 ) -> Splits:
     """Return the pictures that a table names or holds as splits; every one has been decoded once.
 
@@ -60,6 +61,7 @@ def images_from_table(
         inside: A folder that no path may leave: what the table came from is not trusted.
         seed: Seed of the split, where one has to be made.
         near_duplicates: False lets near copies lie in two parts.
+        left_out: Says of an identity whether its row is left out.
 
     Raises:
         DataError: The table, its columns or its paths cannot be right; the message names the row and the way out.
@@ -86,6 +88,7 @@ def images_from_table(
         metadata=picture_columns(checks),
         seed=seed,
         near_duplicates=near_duplicates,
+        left_out=left_out,
         notes=rows.notes,
     )
 
@@ -108,7 +111,9 @@ def locate_pictures(table: Table, options: TableOptions, *, folder: Path, inside
     column = roles.inputs[0]
     if column in table.pictures:
         where = tuple(table.where(row) for row in range(len(table.rows)))
-        return PictureRows(EncodedImages(table.pictures[column], where), tuple(table.ids()), ("",) * len(where), table, roles)
+        return PictureRows(
+            EncodedImages(table.pictures[column], where), tuple(table.ids().tolist()), ("",) * len(where), table, roles
+        )
     cells, notes = _tidy(table, column)
     base, suffix = _find_pictures(folder, cells)
     if (base, suffix) != (folder, ""):
@@ -176,9 +181,10 @@ def _path_faults(table: Table, cells: Sequence[str], paths: Sequence[str], insid
 
 def _with_parts(table: Table, roles: Roles, cells: Sequence[str], notes: list[str]) -> tuple[Table, Roles]:
     """Take the first folder of every path as its part, where all of them are parts and no column says otherwise."""
-    first = [cell.split("/")[0].casefold() for cell in cells]
-    if roles.split or "split" in table.columns or len(set(first)) < 2 or not set(first) <= PART_NAMES.keys():
+    first = [cell.split("/")[0] for cell in cells]
+    part_of = parts_of_folders(sorted(set(first)))
+    if roles.split or "split" in table.columns or len(part_of) < 2 or len(part_of) < len(set(first)):
         return table, roles
     notes.append("The paths begin with train, test and the like: the column 'split' is made of these folders.")
-    rows = tuple((*row, part) for row, part in zip(table.rows, first, strict=True))
+    rows = tuple((*row, part_of[folder]) for row, folder in zip(table.rows, first, strict=True))
     return replace(table, columns=(*table.columns, "split"), rows=rows), replace(roles, split="split")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tlkeras.data.cells import join_texts
 from tlkeras.data.encoded import join_columns
 from tlkeras.data.examples import EncodedImages, Examples, ImageArrays, ImageFiles, Store, Texts
 from tlkeras.data.targets import ClassTargets, MultiLabelTargets, NoTargets, Targets, ValueTargets
@@ -42,11 +43,18 @@ def _join_stores(stores: Sequence[Store]) -> Store:
     if len(texts) < len(stores):
         raise ValueError(f"These cannot be joined. Received: {type(stores[0]).__name__}")
     return Texts(
-        texts=tuple(text for store in texts for text in store.texts),
+        texts=join_texts([store.texts for store in texts]),
         rows=np.concatenate([store.rows for store in texts]),
         origin=texts[0].origin,
-        files=tuple(file for store in texts for file in (store.files or (store.origin,) * len(store))),
+        files=_files(texts),
     )
+
+
+def _files(texts: Sequence[Texts]) -> tuple[str, ...]:
+    """Return the file of each text; nothing where all come from one."""
+    if not any(store.files for store in texts) and len({store.origin for store in texts}) == 1:
+        return ()
+    return tuple(file for store in texts for file in (store.files or (store.origin,) * len(store)))
 
 
 def _join_targets(targets: Sequence[Targets]) -> Targets:

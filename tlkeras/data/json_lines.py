@@ -1,10 +1,14 @@
 """JSONL: one object on each line. A line that is none is left out and named; the others are read."""
 
 import json
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from tlkeras.data.cells import CellRows, Cells, pack
 from tlkeras.data.encodings import text_encoding, wrong_encoding
 from tlkeras.data.examples import Skipped
 from tlkeras.data.table import Table, as_cell
@@ -18,8 +22,10 @@ def read_json_lines(path: Path, *, encoding: str | None = None) -> Table:
         DataError: It is one JSON array, or in another encoding; the message names the row.
     """
     columns: dict[str, None] = {}
-    records, numbers, skipped = [], [], []
-    try:
+    widths, numbers = array("q"), array("q")
+    skipped: list[Skipped] = []
+
+    def objects() -> Iterator[str]:
         for number, line, last in _lines(path, text_encoding(encoding)):
             if number == 1 and line.lstrip().startswith("["):
                 raise DataError(
@@ -33,12 +39,26 @@ def read_json_lines(path: Path, *, encoding: str | None = None) -> Table:
                 skipped.append(Skipped(f"{path}, row {number}", f"not a JSON object ({cut}{error})"))
                 continue
             columns.update(dict.fromkeys(cells))
-            records.append(cells)
             numbers.append(number)
+            widths.append(len(columns))
+            yield from (cells.get(column, "") for column in columns)
+
+    try:
+        packed = pack(objects())
     except UnicodeDecodeError as error:
         raise wrong_encoding(path, error, encoding) from None
-    rows = tuple(tuple(record.get(column, "") for column in columns) for record in records)
-    return Table(str(path), tuple(columns), rows, tuple(numbers), tuple(skipped))
+    rows = _as_rows(packed, np.asarray(widths, np.int64), len(columns))
+    return Table(str(path), tuple(columns), rows, np.asarray(numbers, np.int64), tuple(skipped))
+
+
+def _as_rows(cells: Cells, widths: np.ndarray, width: int) -> Sequence[tuple[str, ...]]:
+    """Return rows of `width` cells; those that were read before a key first came end in empty cells."""
+    if not width:
+        return ((),) * len(widths)
+    filled = np.arange(width) < widths[:, None]
+    starts, stops = np.zeros(filled.shape, np.int64), np.zeros(filled.shape, np.int64)
+    starts[filled], stops[filled] = cells.starts, cells.stops
+    return CellRows(tuple(Cells(cells.data, starts[:, place], stops[:, place]) for place in range(width)))
 
 
 def _lines(path: Path, codec: str) -> Iterator[tuple[int, str, bool]]:

@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -52,7 +52,8 @@ def read_labels(
     """
     if target is not None and target not in TARGETS:
         raise unknown("target", target, TARGETS, "class (one of several), labels (any number of them), value (a number)")
-    cells = [cell.strip() for cell in table.column(columns[0])]
+    once: dict[str, str] = {}  # a million cells of ten labels are ten texts
+    cells = [once.setdefault(cell, cell) for cell in map(str.strip, table.column(columns[0]))]
     lists = any(cell.startswith("[") and _as_list(cell) is not None for cell in cells)
     if len(columns) > 1:
         if target not in (None, "labels"):
@@ -63,6 +64,12 @@ def read_labels(
     if target == "labels" or (target is None and lists):
         return _several(table, columns[0], cells, wanted, separator)
     return _classes(table, columns[0], cells, wanted)
+
+
+def pick_labels(labels: Labels, rows: Sequence[int]) -> Labels:
+    """Return the labels of the chosen rows, in that order."""
+    targets = labels.targets.take(np.array(rows, np.int64))
+    return replace(labels, targets=targets, faults=tuple(labels.faults[row] for row in rows))
 
 
 def _classes(table: Table, column: str, cells: Sequence[str], wanted: Sequence[bool]) -> Labels:

@@ -4,20 +4,13 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tlkeras.data.checks import require_classes
-from tlkeras.data.examples import Skipped
+from tlkeras.data.examples import IN_QUARANTINE, LeftOut, Skipped
+from tlkeras.data.part_names import PART_NAMES, part_of_folder, parts_of_folders
 from tlkeras.errors import DataError
-
-PART_NAMES = {
-    **dict.fromkeys(("train", "training", "train_set", "training_set"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev", "val_set", "validation_set"), "val"),
-    **dict.fromkeys(("test", "testing", "test_set"), "test"),
-    **dict.fromkeys(("unlabelled", "unlabeled", "unlabelled_set", "unsup", "unsupervised"), "unlabelled"),
-}
-"""What the parts of a data set are called, in folder names and in `split` columns."""
 
 _CLUTTER = {"__macosx", "thumbs.db", "desktop.ini"}
 
@@ -82,6 +75,7 @@ def scan_folder(root: Path) -> Layout:
         others = [folder.name for folder in folders if folder not in parts.values()]
         if others:
             notes.append(f"Folders beside train, val and test were left out: {', '.join(map(repr, others))}.")
+        parts = {name: _unwrap(folder, root) for name, folder in parts.items()}
     else:
         parts = {"train": root}
     skipped += [Skipped(str(path), "it lies beside the folders, not in a class folder", stray=True) for path in loose]
@@ -103,6 +97,20 @@ def scan_folder(root: Path) -> Layout:
         Found(str(path), path.relative_to(root).as_posix(), "") for folder in pool for path in _walk(folder, root, skipped)
     )
     return Layout(root, files, class_folders, tuple(skipped), tuple(notes), bare)
+
+
+def leave_out(layout: Layout, left_out: LeftOut) -> Layout:
+    """Return a layout without the files that are left out; they are among what was skipped."""
+    out = [found for files in (*layout.parts.values(), layout.pool) for found in files if left_out(found.id)]
+    if not out:
+        return layout
+    gone = set(out)
+    return replace(
+        layout,
+        parts={name: tuple(found for found in files if found not in gone) for name, files in layout.parts.items()},
+        pool=tuple(found for found in layout.pool if found not in gone),
+        skipped=(*layout.skipped, *(Skipped(found.path, IN_QUARANTINE) for found in out)),
+    )
 
 
 def require_same_classes(layout: Layout, usable: Mapping[str, tuple[Found, ...]], kind: str) -> tuple[str, ...]:
@@ -145,14 +153,15 @@ def require_same_classes(layout: Layout, usable: Mapping[str, tuple[Found, ...]]
 
 
 def _is_pool(folder: Path) -> bool:
-    return PART_NAMES.get(folder.name.casefold()) == "unlabelled"
+    return part_of_folder(folder.name) == "unlabelled"
 
 
 def _find_parts(root: Path, folders: list[Path]) -> dict[str, Path]:
     """Return the folders that are parts; none if `train` and the like are class names here (vehicles: bus, car, train)."""
     parts: dict[str, Path] = {}
+    names = parts_of_folders([folder.name for folder in folders])
     for folder in folders:
-        name = PART_NAMES.get(folder.name.casefold())
+        name = names.get(folder.name)
         if name and name in parts:
             raise DataError(f"{str(root)!r} holds two {name} parts: {parts[name].name!r} and {folder.name!r}. Remove one.")
         if name:
@@ -167,6 +176,16 @@ def _find_parts(root: Path, folders: list[Path]) -> dict[str, Path]:
     if only_parts or (holds_folders and len(parts) > 1):
         return {name: parts[name] for name in ("train", "val", "test") if name in parts}
     return {}
+
+
+def _unwrap(folder: Path, root: Path) -> Path:
+    """Go into the folder of the same name, or of the same part, that a part consists of: `train/train/<class>/…`."""
+    folders, files = _list(folder, root, [])
+    if len(folders) != 1 or files:
+        return folder
+    part = part_of_folder(folder.name)
+    same = folders[0].name == folder.name or (part is not None and part_of_folder(folders[0].name) == part)
+    return _unwrap(folders[0], root) if same else folder
 
 
 def _list(folder: Path, root: Path, skipped: list[Skipped]) -> tuple[list[Path], list[Path]]:

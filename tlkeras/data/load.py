@@ -8,11 +8,11 @@ from pathlib import Path
 from tlkeras.data.archives import ARCHIVE_SUFFIXES, unpack
 from tlkeras.data.catalogues import read_tfds
 from tlkeras.data.columns import TableOptions
-from tlkeras.data.examples import Splits
+from tlkeras.data.examples import IN_QUARANTINE, LeftOut, Splits, nothing_left_out
 from tlkeras.data.folders import IMAGE_SUFFIXES, load_image_folder
 from tlkeras.data.image_tables import images_from_table
 from tlkeras.data.location import Location, locate, look_into
-from tlkeras.data.quarantine import apply_quarantine, read_quarantine
+from tlkeras.data.quarantine import apply_quarantine, in_list, read_quarantine
 from tlkeras.data.samples import load_image_sample, load_text_sample
 from tlkeras.data.saved_datasets import read_saved_dataset
 from tlkeras.data.split_files import as_listed, load_splits
@@ -61,7 +61,7 @@ def load_images(
         label_separator: What separates several labels in a cell; found if not given.
         encoding: The encoding of a CSV, TSV or JSONL file; UTF-8 if not given.
         splits: A `splits.csv` to be followed, as `save_splits` writes it.
-        quarantine: A list of examples to leave out, as `tlkeras check` writes it.
+        quarantine: A list of examples to leave out before anything is split, as `tlkeras check` writes it.
         near_duplicates: False lets near copies lie in two parts; exact copies never do.
         seed: Seed of the split, where one has to be made.
 
@@ -71,7 +71,8 @@ def load_images(
     columns = (image_column, label_column, split_column, group_column, time_column)
     options = TableOptions(*columns, target, label_separator, encoding)
     return _report(
-        _arrange(_load(data, "image", options, seed, near_duplicates), splits, quarantine, seed, near_duplicates), data
+        _arrange(_load(data, "image", options, quarantine, seed, near_duplicates), splits, quarantine, seed, near_duplicates),
+        data,
     )
 
 
@@ -114,7 +115,8 @@ def load_texts(
     columns = (text_column, label_column, split_column, group_column, time_column)
     options = TableOptions(*columns, target, label_separator, encoding)
     return _report(
-        _arrange(_load(data, "text", options, seed, near_duplicates), splits, quarantine, seed, near_duplicates), data
+        _arrange(_load(data, "text", options, quarantine, seed, near_duplicates), splits, quarantine, seed, near_duplicates),
+        data,
     )
 
 
@@ -152,21 +154,35 @@ def find_data(data: str | Path, modality: str) -> tuple[Location, Path | None]:
     return look_into(inside, modality, enter=True), inside
 
 
-def _load(data: str | Path, modality: str, options: TableOptions, seed: int, near_duplicates: bool) -> Splits:
+def _load(
+    data: str | Path,
+    modality: str,
+    options: TableOptions,
+    quarantine: str | Path | None,
+    seed: int,
+    near_duplicates: bool,
+) -> Splits:
+    left_out = in_list(quarantine) if quarantine else nothing_left_out
     location, inside = find_data(data, modality)
     if location.kind in ("sample", "folder"):
         _refuse_options(location, options)
     if location.kind == "sample":
         return (load_image_sample if modality == "image" else load_text_sample)(location.name, seed=seed)
     if location.kind == "folder":
-        return _load_folder(location.path, modality, seed, near_duplicates)
+        return _load_folder(location.path, modality, seed, near_duplicates, left_out)
     if location.kind == "file":
         raise DataError(_wrong_file(location.path, modality))
     table = read_data_table(location, options)
     if modality == "text":
-        return texts_from_table(table, options, seed=seed, near_duplicates=near_duplicates)
+        return texts_from_table(table, options, seed=seed, near_duplicates=near_duplicates, left_out=left_out)
     return images_from_table(
-        table, options, folder=picture_folder(location), inside=inside, seed=seed, near_duplicates=near_duplicates
+        table,
+        options,
+        folder=picture_folder(location),
+        inside=inside,
+        seed=seed,
+        near_duplicates=near_duplicates,
+        left_out=left_out,
     )
 
 
@@ -186,7 +202,7 @@ def _arrange(
 def _refuse_many(loaded: Splits, quarantine: str | Path | None) -> None:
     """Stop where so much cannot be read that what is left may be another data set than was meant."""
     known = {line.where for line in read_quarantine(quarantine)} if quarantine else set()
-    broken = [one for one in loaded.skipped if not one.stray and as_listed(one.where) not in known]
+    broken = [one for one in loaded.skipped if not (one.stray or one.reason == IN_QUARANTINE or as_listed(one.where) in known)]
     examples = sum(len(getattr(loaded, name)) for name in PARTS)
     if len(broken) > max(MOST_BROKEN, (examples + len(broken)) // 100):
         raise DataError(
@@ -196,10 +212,10 @@ def _refuse_many(loaded: Splits, quarantine: str | Path | None) -> None:
         )
 
 
-def _load_folder(folder: Path, modality: str, seed: int, near_duplicates: bool) -> Splits:
+def _load_folder(folder: Path, modality: str, seed: int, near_duplicates: bool, left_out: LeftOut) -> Splits:
     load = load_image_folder if modality == "image" else load_text_folder
     try:
-        return load(folder, seed=seed, near_duplicates=near_duplicates)
+        return load(folder, seed=seed, near_duplicates=near_duplicates, left_out=left_out)
     except DataError as error:
         if modality == "image" and _holds_only(folder, _TEXT_SUFFIXES, IMAGE_SUFFIXES):
             raise DataError(_other_recipe(folder, "texts, no pictures", "text_classification")) from None

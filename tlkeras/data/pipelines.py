@@ -22,7 +22,7 @@ With the vocabulary of MiniLM (uncased English), messages of the editor Vim have
 German, 2.3 in Finnish, 4.0 in Russian; film reviews 1.11, the documentation of NumPy 1.10 (2026-11-24).
 """
 
-_CHUNK = 4096  # an encoding also holds offsets and words, some hundred bytes a token
+_CHUNK = 4096  # an encoding also holds its words, some hundred bytes a token
 
 
 def tokenize(texts: Sequence[str], tokenizer: "tokenizers.Tokenizer", sequence_length: int) -> list[np.ndarray]:
@@ -43,7 +43,7 @@ def tokenize(texts: Sequence[str], tokenizer: "tokenizers.Tokenizer", sequence_l
     own = tokenizer if _only_cuts(tokenizer, sequence_length) else cutting_tokenizer(tokenizer, sequence_length)
     rows, cut = [], 0
     for start in range(0, len(texts), _CHUNK):
-        encodings = own.encode_batch(list(texts[start : start + _CHUNK]))
+        encodings = own.encode_batch_fast(list(texts[start : start + _CHUNK]))  # without the places of letters
         rows += [np.array(encoding.ids, np.int32) for encoding in encodings]
         cut += sum(bool(encoding.overflowing) for encoding in encodings)
     if cut > len(texts) / 100:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlkeras.data.examples import Examples, Splits
+from tlkeras.data.examples import IN_QUARANTINE, Examples, LeftOut, Splits
 from tlkeras.data.split_files import as_listed
 from tlkeras.data.splits import PARTS, remake_splits, require_every_class
 from tlkeras.data.table_files import parse_table
@@ -63,15 +63,25 @@ def in_quarantine(identities: Iterable[str], lines: Iterable[Quarantined]) -> np
     return np.array([as_listed(identity) in listed for identity in identities], bool)
 
 
+def in_list(path: str | Path) -> LeftOut:
+    """Return what says of an identity whether a quarantine list names it.
+
+    Raises:
+        DataError: See `read_quarantine`.
+    """
+    listed = {line.id for line in read_quarantine(path)}
+    return lambda identity: as_listed(identity) in listed
+
+
 def apply_quarantine(splits: Splits, path: str | Path) -> Splits:
-    """Return splits without the examples that a quarantine list names; it is said how many.
+    """Return splits without the examples that a quarantine list names; it is said how many, those left out before included.
 
     Raises:
         DataError: The file is no such list, fits nothing in this data, or leaves a part without a class.
     """
     listed = read_quarantine(path)
     parts: dict[str, Examples] = {}
-    left = 0
+    left = sum(one.reason == IN_QUARANTINE for one in splits.skipped)
     for name in PARTS:
         part: Examples = getattr(splits, name)
         out = in_quarantine(part.ids.tolist(), listed)

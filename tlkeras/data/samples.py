@@ -126,7 +126,7 @@ def _sizes(data: str, default: tuple[int, int, int], classes: int, available: in
 
 def _draw(examples: Examples, classes: tuple[str, ...], sizes: tuple[int, int, int], seed: int, note: str) -> Splits:
     """Deal out the examples in an order in which each class comes round in turn, so that every part is balanced."""
-    keys = rank_keys(examples.ids.tolist(), seed)
+    keys = rank_keys(examples.ids.tolist(), seed, len(examples))
     place = np.empty(len(examples), np.int64)
     for label in range(len(classes)):
         members = np.flatnonzero(examples.labels == label)

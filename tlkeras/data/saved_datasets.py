@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tlkeras.data.arrow_tables import read_arrow
-from tlkeras.data.layout import PART_NAMES, left_out_splits
+from tlkeras.data.layout import left_out_splits
+from tlkeras.data.part_names import PART_NAMES
 from tlkeras.data.table import Table, check_table, merge_tables
 from tlkeras.errors import DataError
 

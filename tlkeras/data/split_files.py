@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from tlkeras.data.contents import content_digests
 from tlkeras.data.dealing import deal_beside
 from tlkeras.data.examples import Examples, Splits
 from tlkeras.data.joined import join_examples
-from tlkeras.data.layout import PART_NAMES
+from tlkeras.data.part_names import PART_NAMES
 from tlkeras.data.splits import PARTS, complete_splits, remake_splits
 from tlkeras.data.table_files import parse_table
 from tlkeras.data.units import find_units
@@ -20,6 +21,8 @@ from tlkeras.errors import DataError
 from tlkeras.files import safe_cell, write_file, write_text
 
 _COLUMNS = ("id", "split", "label", "where", "digest")
+_LOGGER = logging.getLogger("tlkeras")
+_MOST_COMPARED, _RUNS_COMPARED = 20_000_000, 3  # bytes, files: looking back must not take long
 _NAMED = ("id", "where", "path", "file", "file_name", "filename")
 
 
@@ -47,13 +50,33 @@ def save_splits(splits: Splits, path: str | Path) -> None:
     """Write `splits.csv` (columns `id, split, label, where, digest`), completely or not at all.
 
     A cell that a spreadsheet would take for a formula gets a leading apostrophe. Inputs that were left out are listed beside it
-    in `bad_inputs.jsonl`, with the reason, if there are any.
+    in `bad_inputs.jsonl`, with the reason, if there are any. Where a folder beside that of `path` holds splits of an earlier
+    state of the same data, it is logged how many examples moved.
     """
     path = Path(path)
+    _report_moves(splits, path)
     write_file(path, lambda temporary: _write(splits, temporary))
     if splits.skipped:
         lines = [json.dumps({"where": as_listed(one.where), "reason": as_listed(one.reason)}) for one in splits.skipped]
         write_text(path.with_name("bad_inputs.jsonl"), "\n".join(lines) + "\n")
+
+
+def _report_moves(splits: Splits, path: Path) -> None:
+    """Compare with the newest `splits.csv` in a neighbouring folder that lists at least half of these examples by content."""
+    files = [file for file in path.parent.parent.glob(f"*/{path.name}") if file.parent != path.parent]
+    small = [file for file in files if file.stat().st_size < _MOST_COMPARED]
+    digests = [digest for name in PARTS if small for digest in content_digests(getattr(splits, name)).tolist()]
+    for file in sorted(small, key=lambda one: one.stat().st_mtime, reverse=True)[:_RUNS_COMPARED]:
+        try:
+            known = set(_read(file).digests)
+            if sum(digest in known for digest in digests) < len(digests) / 2:
+                continue
+            change = compare_splits(splits, file)
+        except DataError:  # a list of other data, or of another program
+            continue
+        if change.moved or change.added or change.removed:
+            _LOGGER.info("Beside the splits of %s: %s. (--splits keeps them: %s)", file.parent.name, change, file)
+        return
 
 
 def load_splits(splits: Splits, path: str | Path, *, seed: int = 0, near_duplicates: bool = True) -> Splits:

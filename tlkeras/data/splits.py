@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tlkeras.data.contents import content_digests, pool_fingerprint
+from tlkeras.data.contents import content_digests, listing, pool_fingerprint
 from tlkeras.data.dealing import deal, deal_by_time
 from tlkeras.data.examples import ClassTargets, Examples, Skipped, Splits
 from tlkeras.data.units import Units, class_names, connect_alike, find_units
@@ -108,10 +108,9 @@ def make_splits(
     digest = hashlib.sha256()
     digest.update(repr(tuple(classes)).encode())
     for name, part in zip(PARTS, (train, val, test), strict=True):
-        rows = zip(part.ids.tolist(), content_digests(part).tolist(), part.targets.cells(classes), strict=True)
         digest.update(f"\n{name}\n".encode())
-        # repr escapes whatever a file name may hold, line breaks and broken UTF-8 included.
-        digest.update("\n".join(map(repr, rows)).encode())
+        for piece in listing(zip(part.ids, content_digests(part), part.targets.cells(classes), strict=True)):
+            digest.update(piece)
     return Splits(train, val, test, tuple(classes), digest.hexdigest(), tuple(notes), tuple(skipped))
 
 

@@ -2,10 +2,14 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import Any
 
+import numpy as np
+
+from tlkeras.data.cells import CellRows, pack
 from tlkeras.data.encoded import EncodedColumn, join_columns, no_pictures
 from tlkeras.data.examples import Skipped
 from tlkeras.errors import DataError
@@ -18,7 +22,7 @@ class Table:
     Attributes:
         origin: The file or folder, for messages.
         columns: The names of the text columns.
-        rows: The cells; an empty one is `""`.
+        rows: The cells, tuples or `CellRows`; an empty one is `""`.
         numbers: The row of each in its file, as a person would count: 1-based physical lines or spreadsheet rows.
         skipped: Rows that could not be read, with the reason.
         notes: What was decided while reading.
@@ -29,29 +33,32 @@ class Table:
 
     origin: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numbers: tuple[int, ...]
+    rows: Sequence[tuple[str, ...]]
+    numbers: Sequence[int] | np.ndarray
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
     pictures: Mapping[str, EncodedColumn] = field(default_factory=dict)
     orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     files: tuple[str, ...] = ()
 
-    def column(self, name: str) -> list[str]:
+    def column(self, name: str) -> Sequence[str]:
         """Return the cells of a column."""
         place = self.columns.index(name)
+        if isinstance(self.rows, CellRows):
+            return self.rows.columns[place]
         return [row[place] for row in self.rows]
 
     def where(self, place: int) -> str:
         """Say where a row is, for messages."""
         return f"{self.files[place] if self.files else self.origin}, row {self.numbers[place]}"
 
-    def ids(self) -> list[str]:
-        """Return an identity for each row that does not depend on where the data lies."""
-        if not self.files:
-            return [f"row {number}" for number in self.numbers]
-        names = {file: file.removeprefix(self.origin).strip("/\\").replace("\\", "/") for file in set(self.files)}
-        return [f"{names[file]}, row {number}" for file, number in zip(self.files, self.numbers, strict=True)]
+    def ids(self) -> np.ndarray:
+        """Return an identity for each row that does not depend on where the data lies, str, shape `(n,)`."""
+        names = {file: file.removeprefix(self.origin).strip("/\\").replace("\\", "/") + ", " for file in set(self.files)}
+        longest = max(map(len, names.values()), default=0) + len(f"row {max(self.numbers, default=0)}")
+        files = (names[file] for file in self.files) if self.files else repeat("", len(self.numbers))
+        made = (f"{file}row {number}" for file, number in zip(files, self.numbers, strict=True))
+        return np.fromiter(made, f"U{longest}", len(self.numbers))
 
 
 def merge_tables(origin: str, tables: Iterable[tuple[str, Table]]) -> Table:
@@ -65,17 +72,18 @@ def merge_tables(origin: str, tables: Iterable[tuple[str, Table]]) -> Table:
     pairs = list(tables)
     one = len({part for part, _ in pairs}) == 1
     names = list(dict.fromkeys(name for _, table in pairs for name in table.columns if one or name != "split"))
-    rows: list[tuple[str, ...]] = []
-    for part, table in pairs:
-        places = [table.columns.index(name) if name in table.columns else -1 for name in names]
-        end = () if one else (part,)
-        rows += [(*(row[place] if place >= 0 else "" for place in places), *end) for row in table.rows]
+    cells = [
+        pack(chain.from_iterable(table.column(name) if name in table.columns else [""] * len(table.rows) for _, table in pairs))
+        for name in names
+    ]
+    if not one:
+        cells.append(pack(part for part, table in pairs for _ in range(len(table.rows))))
     pictures = list(dict.fromkeys(name for _, table in pairs for name in table.pictures))
     return Table(
         origin=origin,
         columns=tuple(names) if one else (*names, "split"),
-        rows=tuple(rows),
-        numbers=tuple(number for _, table in pairs for number in table.numbers),
+        rows=CellRows(tuple(cells)) if cells else ((),) * sum(len(table.rows) for _, table in pairs),
+        numbers=np.concatenate([np.asarray(table.numbers, np.int64) for _, table in pairs]),
         skipped=tuple(skipped for _, table in pairs for skipped in table.skipped),
         notes=tuple(dict.fromkeys(note for _, table in pairs for note in table.notes)),
         pictures={

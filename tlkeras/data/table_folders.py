@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tlkeras.data.image_files import sniff_format
-from tlkeras.data.layout import PART_NAMES
+from tlkeras.data.part_names import PART_NAMES, part_of_folder
 from tlkeras.data.table import Table, merge_tables
 from tlkeras.data.table_files import TABLE_SUFFIXES, parse_table
 from tlkeras.errors import DataError
@@ -69,7 +69,7 @@ def read_picture_metadata(folder: Path, *, encoding: str | None = None) -> Table
                 f"{str(file)!r} has no column 'file_name'. Its columns: {', '.join(map(repr, table.columns))}. Name the column "
                 "of paths so, or give the table itself as --data."
             )
-        part = PART_NAMES.get(file.parent.name.casefold(), "train") if file.parent != folder else "train"
+        part = (part_of_folder(file.parent.name) or "train") if file.parent != folder else "train"
         tables.append((part, _below(table, file.parent.relative_to(folder).as_posix())))
     merged = tables[0][1] if len(tables) == 1 else merge_tables(str(folder), tables)
     return replace(merged, notes=(*merged.notes, *_unlisted(folder, merged)))

@@ -10,9 +10,9 @@ import numpy as np
 
 from tlkeras.data.columns import Roles, TableOptions
 from tlkeras.data.contents import pool_fingerprint
-from tlkeras.data.examples import Examples, Skipped, Splits, Store
+from tlkeras.data.examples import IN_QUARANTINE, Examples, LeftOut, Skipped, Splits, Store, nothing_left_out
 from tlkeras.data.labels import Labels, read_labels
-from tlkeras.data.layout import PART_NAMES
+from tlkeras.data.part_names import PART_NAMES
 from tlkeras.data.splits import PARTS, complete_splits
 from tlkeras.data.table import Table
 from tlkeras.data.targets import NoTargets
@@ -27,11 +27,12 @@ def splits_from_rows(
     options: TableOptions,
     *,
     store: Store,
-    ids: Sequence[str],
+    ids: Sequence[str] | np.ndarray,
     faults: Sequence[str],
     metadata: Mapping[str, np.ndarray] | None = None,
     seed: int,
     near_duplicates: bool = True,
+    left_out: LeftOut = nothing_left_out,
     notes: Sequence[str] = (),
 ) -> Splits:
     """Return the rows of a table as splits; every row is in a part, in the pool, or among what was skipped.
@@ -46,6 +47,7 @@ def splits_from_rows(
         metadata: What is known of each input, by name (see `picture_columns`).
         seed: Seed of the split, where one has to be made.
         near_duplicates: False lets near copies lie in two parts.
+        left_out: Says of an identity whether its row is left out; it then says nothing about the classes either.
         notes: What was decided before.
 
     Raises:
@@ -53,6 +55,8 @@ def splits_from_rows(
     """
     parts, part_faults = _parts(table, roles.split)
     faults = [one or other for one, other in zip(faults, part_faults, strict=True)]
+    if left_out is not nothing_left_out:
+        faults = [IN_QUARANTINE if left_out(identity) else fault for identity, fault in zip(ids, faults, strict=True)]
     wanted = [not fault and part != POOL for fault, part in zip(faults, parts, strict=True)]
     if not any(wanted):
         raise DataError(_nothing_left(table, faults))
@@ -130,21 +134,30 @@ def read_times(table: Table, column: str) -> np.ndarray:
         DataError: A cell is neither; the message names its row. Empty cells give NaN.
     """
     cells = [cell.strip() for cell in table.column(column)]
+    times = parse_times(cells)
+    strange = next((row for row, cell in enumerate(cells) if cell and math.isnan(times[row])), None)
+    if strange is not None:
+        raise DataError(
+            f"{table.where(strange)}: {cells[strange]!r} in the column {column!r} is no time. Allowed: numbers in all rows, or "
+            "ISO dates such as 2024-05-31 or 2024-05-31T14:30."
+        )
+    return times
+
+
+def parse_times(cells: Sequence[str]) -> np.ndarray:
+    """Return cells as float64: numbers if all are, else ISO dates and times as seconds since 1970; NaN for what is neither."""
     numbers = [_number(cell) for cell in cells]
     if all(number is not None for number in numbers):
         return np.array(numbers, np.float64)
-    times = np.full(len(cells), math.nan)
-    for row, cell in enumerate(cells):
-        if cell:
-            try:
-                moment = datetime.fromisoformat(cell)
-            except ValueError:
-                raise DataError(
-                    f"{table.where(row)}: {cell!r} in the column {column!r} is no time. Allowed: numbers in all rows, or ISO "
-                    "dates such as 2024-05-31 or 2024-05-31T14:30."
-                ) from None
-            times[row] = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    return times
+    return np.array([_seconds(cell) for cell in cells], np.float64)
+
+
+def _seconds(cell: str) -> float:
+    try:
+        moment = datetime.fromisoformat(cell)
+    except ValueError:
+        return math.nan
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _number(cell: str) -> float | None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tlkeras.data.cells import Cells, pack
 from tlkeras.data.columns import TableOptions, choose_columns
-from tlkeras.data.examples import ClassTargets, Examples, NoTargets, Skipped, Splits, Texts
-from tlkeras.data.layout import Found, Layout, require_same_classes, scan_folder
+from tlkeras.data.examples import ClassTargets, Examples, LeftOut, NoTargets, Skipped, Splits, Texts, nothing_left_out
+from tlkeras.data.layout import Found, Layout, leave_out, require_same_classes, scan_folder
 from tlkeras.data.splits import complete_splits
 from tlkeras.data.table import Table
 from tlkeras.data.table_files import parse_table
@@ -36,7 +37,12 @@ def read_table(path: str | Path) -> "pandas.DataFrame":
 
 
 def texts_from_table(
-    table: Table, options: TableOptions | None = None, *, seed: int = 0, near_duplicates: bool = True
+    table: Table,
+    options: TableOptions | None = None,
+    *,
+    seed: int = 0,
+    near_duplicates: bool = True,
+    left_out: LeftOut = nothing_left_out,
 ) -> Splits:
     """Return the texts of a table as splits; identities are `row <physical row>`, after the file where there are several.
 
@@ -48,28 +54,48 @@ def texts_from_table(
         options: What the user says about its columns.
         seed: Seed of the split, where one has to be made.
         near_duplicates: False lets near copies lie in two parts.
+        left_out: Says of an identity whether its row is left out.
 
     Raises:
         DataError: The table or its columns cannot be right; the message names the row and the way out.
     """
     options = options or TableOptions()
     roles = choose_columns(table, options, "text")
-    pieces = [[cell.strip() for cell in table.column(name)] for name in roles.inputs]
-    texts = ["\n".join(filter(None, cells)) for cells in zip(*pieces, strict=True)] if len(pieces) > 1 else pieces[0]
-    store = Texts(tuple(texts), np.array(table.numbers, np.int64), origin=table.origin, files=table.files)
-    faults = ["" if text else "empty text" for text in texts]
+    store = texts_of_table(table, roles.inputs)
+    faults = ["" if size else "empty text" for size in map(len, store.texts)]
     return splits_from_rows(
-        table, roles, options, store=store, ids=table.ids(), faults=faults, seed=seed, near_duplicates=near_duplicates
+        table,
+        roles,
+        options,
+        store=store,
+        ids=table.ids(),
+        faults=faults,
+        seed=seed,
+        near_duplicates=near_duplicates,
+        left_out=left_out,
     )
 
 
-def load_text_folder(root: str | Path, *, seed: int = 0, near_duplicates: bool = True) -> Splits:
+def texts_of_table(table: Table, columns: Sequence[str]) -> Texts:
+    """Return the texts of a table without blanks around them; several columns are joined, each on a line of its own."""
+    cells = table.column(columns[0])
+    if len(columns) == 1 and isinstance(cells, Cells):
+        texts = cells.stripped()
+    else:
+        pieces = zip(*map(table.column, columns), strict=True)
+        texts = pack("\n".join(filter(None, map(str.strip, cells))) for cells in pieces)
+    return Texts(texts, np.asarray(table.numbers, np.int64), origin=table.origin, files=table.files)
+
+
+def load_text_folder(
+    root: str | Path, *, seed: int = 0, near_duplicates: bool = True, left_out: LeftOut = nothing_left_out
+) -> Splits:
     """Return the texts of `root/<class>/*.txt` or `root/<part>/<class>/*.txt`, UTF-8; identities are relative paths.
 
     Raises:
         DataError: See `scan_folder` and `require_same_classes`.
     """
-    layout = scan_folder(Path(root))
+    layout = leave_out(scan_folder(Path(root)), left_out)
     skipped = list(layout.skipped)
     contents: dict[str, str] = {}
     for found in (*(found for files in layout.parts.values() for found in files), *layout.pool):

@@ -1,10 +1,11 @@
 """Units: examples that a split must not part, because they are copies, near copies or of one group."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from tlkeras.data.cells import join_texts
 from tlkeras.data.contents import content_digests, looks, rank_keys
 from tlkeras.data.duplicates import connect, equal_rows, near_pictures, near_texts
 from tlkeras.data.examples import ClassTargets, Examples, Texts
@@ -16,7 +17,7 @@ class Units:
 
     Attributes:
         of: The unit of each example, int64, shape `(n,)`.
-        keys: What units are ranked by, str, shape `(units,)`: a seeded hash that does not depend on other examples.
+        keys: What units are ranked by, bytes, shape `(units,)`: a seeded hash that does not depend on other examples.
         strata: The stratum that most examples of a unit have, int64, shape `(units,)`.
         sizes: The examples in each unit, int64, shape `(units,)`.
     """
@@ -38,10 +39,11 @@ def find_units(examples: Examples, *, seed: int, groups: np.ndarray | None = Non
     """
     groups = examples.metadata.get("group") if groups is None else groups
     of = connect_alike([examples], groups=groups, near_duplicates=near_duplicates)
-    names = content_digests(examples).tolist()
+    names: Iterable[str] = content_digests(examples)
     if groups is not None:
-        names = [f"group {group}" if group else name for group, name in zip(map(str, groups.tolist()), names, strict=True)]
-    ranks = rank_keys(names, seed)
+        pairs = zip(map(str, np.asarray(groups).tolist()), names, strict=True)
+        names = (f"group {group}" if group else name for group, name in pairs)
+    ranks = rank_keys(names, seed, len(examples))
     order = np.lexsort((ranks, of))
     keys = ranks[order][np.unique(of[order], return_index=True)[1]]
     return Units(of, keys, _most_frequent(of, examples.targets.strata(), len(keys)), np.bincount(of, minlength=len(keys)))
@@ -50,8 +52,7 @@ def find_units(examples: Examples, *, seed: int, groups: np.ndarray | None = Non
 def connect_alike(parts: Sequence[Examples], *, groups: np.ndarray | None = None, near_duplicates: bool = True) -> np.ndarray:
     """Return the number of the unit of each example of all parts, one after the other, int64.
 
-    Near copies are looked for among texts, and among pictures of `SMALLEST_SIDE` pixels or more whose look is known (see
-    `looks`).
+    Near copies are looked for among texts, and among pictures whose look is known (see `looks`).
     """
     pairs = [equal_rows(np.concatenate([content_digests(part) for part in parts]))]
     if groups is not None:
@@ -65,7 +66,7 @@ def connect_alike(parts: Sequence[Examples], *, groups: np.ndarray | None = None
 def near_copies(parts: Sequence[Examples]) -> np.ndarray:
     """Return pairs of near copies, counted through all parts, int64, shape `(pairs, 2)`."""
     if all(isinstance(part.store, Texts) for part in parts):
-        return near_texts([text for part in parts for text in part.store.texts])  # type: ignore[attr-defined]
+        return near_texts(join_texts([part.store.texts for part in parts]))  # type: ignore[attr-defined]
     found = [looks(part) for part in parts]
     known = [look for look in found if look is not None]
     return near_pictures(np.concatenate(known)) if len(known) == len(found) else np.empty((0, 2), np.int64)

@@ -10,6 +10,7 @@ import numpy as np
 
 from tlkeras.data.examples import Examples, Splits
 from tlkeras.data.targets import MultiLabelTargets, ValueTargets
+from tlkeras.data.vanished import splits_still_there
 from tlkeras.evaluation import classification, multi_label, nulls, regression
 from tlkeras.evaluation.calibration import measure_calibration
 from tlkeras.evaluation.classification import confusion_matrix
@@ -60,6 +61,7 @@ def evaluate(
     Returns:
         Measures with 95 % intervals: Wilson's for proportions, BCa bootstrap for the others.
     """
+    splits = splits_still_there(splits)
     found = respond(model, splits.test)
     module, targets = MEASURES[model.task], target_array(splits.test)
     predicted = predictions(model.task, found.outputs)

@@ -8,6 +8,8 @@ or in XMP.
 
 from typing import TYPE_CHECKING
 
+from tlkeras.data.decode import least_side
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -44,11 +46,11 @@ def _decode(data: "tf.Tensor", size: int, resize: str) -> "tf.Tensor":
 
 
 def _decode_jpeg(data: "tf.Tensor", size: int) -> "tf.Tensor":
-    """Decode at the scale that Pillow's `draft` takes for twice the size."""
+    """Decode at the scale that Pillow's `draft` takes in `tlkeras.data.decode`."""
     import tensorflow as tf
 
     shape = tf.io.extract_jpeg_shape(data)
-    fits = tf.reduce_min(shape[:2] // (2 * size))
+    fits = tf.reduce_min(shape[:2] // least_side(size))
 
     def at(ratio: int) -> tf.Tensor:
         return tf.io.decode_jpeg(data, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tlkeras.data.examples import EncodedImages, Examples, ImageArrays, ImageFiles, Texts
+from tlkeras.data.vanished import without_vanished
 from tlkeras.errors import ParityError, TlkerasError
 from tlkeras.evaluation.evaluate import MEASURES, paired_gain, target_array
 from tlkeras.evaluation.nulls import predictions
@@ -92,6 +93,7 @@ def compare_with_keras(
     max_drop: float | None = None,
 ) -> tuple[Parity, ...]:
     """Compare as `verify` does, and return what was found whether it is good or bad; see there."""
+    examples = without_vanished(examples)
     if sample is not None and sample < len(examples):
         examples = examples.take(np.sort(np.random.default_rng(0).choice(len(examples), sample, replace=False)))
     if len(examples) < FEWEST:

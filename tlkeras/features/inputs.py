@@ -14,24 +14,40 @@ from tlkeras.features.rows import Rows, ragged
 from tlkeras.sources.model import SourceModel
 
 log = logging.getLogger("tlkeras")
+_TEXTS = 65536  # that are split into tokens before any is written
 
 
 def read_inputs(examples: Examples, source: SourceModel) -> Rows:
     """Return what `source.network` reads for each example.
 
-    Pictures come as uint8 pixels `(n, size, size, 3)`; where they would fill more than a quarter of the free memory, they go
-    through a temporary file. Texts come as int32 token ids of varying length, at most `source.input_size` of them.
+    Pictures come as uint8 pixels `(n, size, size, 3)`, texts as int32 token ids of varying length, at most `source.input_size`
+    of them; where they may fill more than a quarter of the free memory, they go through a temporary file.
     """
     if examples.store.modality != source.modality:
         raise ValueError(f"The source model {source.name!r} reads {source.modality}s. Received: {examples.store.modality}s")
     if isinstance(examples.store, Texts):
         if source.tokenizer is None:
             raise ValueError(f"The source model {source.name!r} has no tokenizer; a text source needs one.")
+        if 4 * len(examples) * source.input_size >= available_bytes() // 4:
+            return _tokens_in_a_file(examples.store.texts, source)
         return ragged(tokenize(examples.store.texts, source.tokenizer, source.input_size), fill=source.pad_id)
     size = source.input_size
     if len(examples) * size * size * 3 < available_bytes() // 4:
         return Rows(read_pixels(examples.store, size, resize=source.resize))
     return Rows(_pixels_in_a_file(examples, size, source.resize))
+
+
+def _tokens_in_a_file(texts: Sequence[str], source: SourceModel) -> Rows:
+    offsets = [np.zeros(1, np.int64)]
+    with tempfile.TemporaryFile() as stream:
+        for start in range(0, len(texts), _TEXTS):
+            rows = tokenize(texts[start : start + _TEXTS], source.tokenizer, source.input_size)  # type: ignore[arg-type]
+            offsets.append(offsets[-1][-1] + np.cumsum([len(row) for row in rows]))
+            stream.write(np.concatenate(rows).tobytes())
+        stream.flush()
+        log.info("%d texts may not fit the memory: their tokens go to a temporary file", len(texts))
+        values = np.memmap(stream, dtype=np.int32, mode="r", shape=(int(offsets[-1][-1]),))
+    return Rows(values, np.concatenate(offsets), source.pad_id)
 
 
 def _pixels_in_a_file(examples: Examples, size: int, resize: str) -> np.ndarray:

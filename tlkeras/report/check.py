@@ -174,9 +174,15 @@ def _examine(
 
 
 def _class_table(inventory: Inventory, usable: np.ndarray) -> dict[str, dict[str, int]]:
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    read = inventory.targets
+    if read is not None:
+        for labels, part, good in zip(getattr(read.targets, "labels", ()), inventory.parts, usable.tolist(), strict=False):
+            for place in np.flatnonzero(labels).tolist() if good else ():
+                counts[read.classes[place]][part or "all"] += 1
+        return {name: dict(counts[name]) for name in read.classes}
     if not inventory.one_class_each:
         return {}
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
     for label, part, good in zip(inventory.labels, inventory.parts, usable.tolist(), strict=True):
         if good and label.strip():
             counts[label.strip()][part or "all"] += 1

@@ -37,5 +37,11 @@ class CheckSettings:
     """Column that says train, val or test; guessed if not given."""
     group_column: str | None = None
     """Column whose equal values belong together."""
+    time_column: str | None = None
+    """Column by which a split would put the newest last."""
+    target: Literal["class", "labels", "value"] | None = None
+    """What is to be predicted; one class, or several labels where cells hold lists, if not given."""
+    label_separator: str | None = None
+    """What separates several labels in a cell; found if not given."""
     encoding: str | None = None
     """Encoding of a table; UTF-8 if not given."""

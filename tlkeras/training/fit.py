@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tlkeras.data.examples import Splits
+from tlkeras.data.vanished import splits_still_there
 from tlkeras.files import write_file
 from tlkeras.plots import save_training, save_views
 from tlkeras.runs import Run
@@ -87,6 +88,7 @@ def fit(
     started = time.monotonic()
     if reproducible:
         _use_deterministic_operations(seed)
+    splits = splits_still_there(splits)
     if keep_start:
         require_refit(phases)
     history = History(start=model.network.get_weights() if keep_start else None)

@@ -117,7 +117,7 @@ def _number_of_classes(counts: Mapping[str, int]) -> Iterator[Finding]:
             0,
             "Classification needs at least two. Add examples of another class; if there is only one kind of thing to be "
             "recognised, add a class of everything else.",
-            tuple(Offender(name, _examples(count)) for name, count in counts.items() if count),
+            tuple(Offender(name, examples_in_words(count)) for name, count in counts.items() if count),
         )
 
 
@@ -180,7 +180,7 @@ def _small_classes(counts: Mapping[str, int]) -> Iterator[Finding]:
                 f"Classes with fewer than {high} examples",
                 len(few),
                 remedy,
-                tuple(Offender(name, _examples(count)) for count, name in few),
+                tuple(Offender(name, examples_in_words(count)) for count, name in few),
                 explanation="An example is needed in each of train, val and test." if severity == "error" else "",
             )
 
@@ -197,7 +197,7 @@ def _uneven(counts: Mapping[str, int]) -> Iterator[Finding]:
         0,
         "Look at balanced accuracy and at each class rather than at accuracy; class weights or more examples of the small "
         "classes help.",
-        tuple(Offender(name, _examples(count)) for count, name in (*filled[:3], *filled[max(3, len(filled) - 3) :])),
+        tuple(Offender(name, examples_in_words(count)) for count, name in (*filled[:3], *filled[max(3, len(filled) - 3) :])),
         explanation=f"Always guessing {filled[0][1]!r} would be right for {filled[0][0] / sum(c for c, _ in filled):.0%}.",
     )
 
@@ -228,5 +228,6 @@ def _different_parts(inventory: Inventory, rows: Sequence[int]) -> Iterator[Find
         )
 
 
-def _examples(count: int) -> str:
+def examples_in_words(count: int) -> str:
+    """Return `1 example`, `2 examples` and so on."""
     return f"{count:,} example{'' if count == 1 else 's'}"

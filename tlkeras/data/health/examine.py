@@ -14,7 +14,9 @@ from tlkeras.data.health.finding import MANY, Finding, Offender
 from tlkeras.data.health.inventory import Inventory
 from tlkeras.data.health.leaks import examine_copies, examine_groups
 from tlkeras.data.health.pictures import examine_pictures, inspect_arrays
+from tlkeras.data.health.targets import examine_targets
 from tlkeras.data.health.texts import examine_texts
+from tlkeras.data.health.times import examine_times
 from tlkeras.data.targets import NoTargets
 from tlkeras.data.units import near_copies
 
@@ -38,7 +40,7 @@ def examine(
         inventory: What lies in the data.
         tokenizer: Texts: that of the source model; without it, nothing is said about tokens.
         sequence_length: Texts: the most tokens that the network reads.
-        on_progress: Called with the number of pictures read and of all.
+        on_progress: Called with the number of pictures or texts read, and of all.
 
     Returns:
         The findings, and which rows can be used, bool, shape `(n,)`.
@@ -48,7 +50,7 @@ def examine(
     checks: Sequence[FileCheck] = ()
     if isinstance(store, Texts):
         usable = np.array([bool(text.strip()) for text in store.texts], bool)
-        findings += examine_texts(inventory, tokenizer=tokenizer, sequence_length=sequence_length)
+        findings += examine_texts(inventory, tokenizer=tokenizer, sequence_length=sequence_length, on_progress=on_progress)
     elif isinstance(store, (ImageFiles, EncodedImages, ImageArrays)):
         checks = inspect_arrays(store) if isinstance(store, ImageArrays) else inspect_encoded(store, on_progress=on_progress)
         usable = np.array([check.reason is None for check in checks], bool)
@@ -58,6 +60,8 @@ def examine(
         raise TypeError(f"Pictures or texts are examined. Received: {type(store).__name__}")
     rows = np.flatnonzero(usable)
     findings += examine_classes(inventory, usable.tolist())
+    findings += examine_targets(inventory, usable.tolist())
+    findings += examine_times(inventory)
     findings += _copies(inventory, rows, checks)
     findings += examine_groups(inventory, rows.tolist())
     if 0 < len(rows) < FEW_EXAMPLES:

@@ -12,13 +12,15 @@ from tlkeras.data.folders import IMAGE_SUFFIXES
 from tlkeras.data.health.finding import Offender
 from tlkeras.data.image_tables import PictureRows, locate_pictures
 from tlkeras.data.joined import join_examples
-from tlkeras.data.layout import PART_NAMES, Found, Layout, scan_folder
+from tlkeras.data.labels import Labels, pick_labels, read_labels
+from tlkeras.data.layout import Found, Layout, scan_folder
 from tlkeras.data.load import find_data, load_images, picture_folder, read_data_table
+from tlkeras.data.part_names import PART_NAMES
 from tlkeras.data.samples import load_image_sample, load_text_sample
 from tlkeras.data.splits import PARTS
 from tlkeras.data.table import Table
 from tlkeras.data.table_splits import POOL
-from tlkeras.data.tables import read_text_file
+from tlkeras.data.tables import read_text_file, texts_of_table
 from tlkeras.data.targets import ClassTargets
 
 
@@ -37,6 +39,8 @@ class Inventory:
         skipped: What is no row: rows and files that could not be read or belong to no class.
         notes: What was decided on the way, in words.
         one_class_each: Whether each label is one class; not where there are several in a label, or values.
+        times: The time of each row as it stands there; nothing where no column of times was named.
+        targets: What is to be predicted, where that is several labels or a value.
     """
 
     origin: str
@@ -49,6 +53,8 @@ class Inventory:
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
     one_class_each: bool = True
+    times: tuple[str, ...] = ()
+    targets: Labels | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -81,6 +87,8 @@ class Inventory:
             labels=pick(self.labels),
             parts=pick(self.parts),
             groups=pick(self.groups),
+            times=pick(self.times) if self.times else (),
+            targets=self.targets and pick_labels(self.targets, keep),
         )
 
 
@@ -192,10 +200,7 @@ def _of_layout(
 
 def _texts_of_table(table: Table, options: TableOptions, origin: str) -> Inventory:
     roles = choose_columns(table, options, "text")
-    pieces = zip(*(table.column(name) for name in roles.inputs), strict=True)
-    texts = tuple("\n".join(filter(None, (cell.strip() for cell in cells))) for cells in pieces)
-    store = Texts(texts, np.array(table.numbers, np.int64), origin=table.origin, files=table.files)
-    return _of_table(table, roles, options, origin, store, table.ids())
+    return _of_table(table, roles, options, origin, texts_of_table(table, roles.inputs), table.ids().tolist())
 
 
 def _pictures_of_table(rows: PictureRows, options: TableOptions, origin: str) -> Inventory:
@@ -210,6 +215,13 @@ def _of_table(table: Table, roles: Roles, options: TableOptions, origin: str, st
     labels = tuple(table.column(roles.labels[0]))
     words = [PART_NAMES.get(cell.strip().casefold(), "") for cell in table.column(roles.split)] if roles.split else []
     lists = any(label.strip().startswith("[") for label in labels)
+    one_class_each = len(roles.labels) == 1 and options.target in (None, "class") and not lists
+    targets = None
+    if not one_class_each:
+        wanted = [word != POOL for word in words] or [True] * len(labels)
+        targets = read_labels(table, roles.labels, wanted, target=options.target, separator=options.separator)
+        one_class_each = isinstance(targets.targets, ClassTargets)
+        labels = tuple(targets.targets.cells(targets.classes)) if len(roles.labels) > 1 else labels
     return Inventory(
         origin=origin,
         store=store,
@@ -220,5 +232,7 @@ def _of_table(table: Table, roles: Roles, options: TableOptions, origin: str, st
         class_names=tuple(sorted({label for label in labels if label.strip()})),
         skipped=table.skipped,
         notes=(*table.notes, *roles.notes),
-        one_class_each=len(roles.labels) == 1 and options.target in (None, "class") and not lists,
+        one_class_each=one_class_each,
+        times=tuple(cell.strip() for cell in table.column(roles.time)) if roles.time else (),
+        targets=None if one_class_each else targets,
     )

@@ -2,7 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tlkeras.data.examples import Texts
 from tlkeras.data.health.finding import Finding, Severity
@@ -23,25 +27,67 @@ _CHUNK = 4096
 
 
 def examine_texts(
-    inventory: Inventory, *, tokenizer: "tokenizers.Tokenizer | None" = None, sequence_length: int = 128
+    inventory: Inventory,
+    *,
+    tokenizer: "tokenizers.Tokenizer | None" = None,
+    sequence_length: int = 128,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Finding]:
-    """Yield what is wrong with the texts of an inventory.
+    """Yield what is wrong with the texts of an inventory; they are read once, and split into tokens on all cores meanwhile.
 
     Args:
         inventory: The texts.
         tokenizer: That of the source model; without it, nothing is said about tokens. It is left as it came.
         sequence_length: The most tokens that the network reads.
+        on_progress: Called with the number of texts read and of all.
     """
     store = inventory.store
     if not isinstance(store, Texts):
         raise TypeError(f"Texts are examined. Received: {type(store).__name__}")
-    for key, severity, title, remedy, quarantine, test in _TESTS:
-        rows = [(row, detail) for row, text in enumerate(store.texts) if (detail := test(text))]
-        if rows:
-            offenders = tuple(inventory.offender(row, detail) for row, detail in rows)
-            yield Finding(key, severity, title, len(rows), remedy, offenders, quarantine)
-    if tokenizer is not None:
-        yield from _tokens(inventory, store.texts, tokenizer, sequence_length)
+    found: dict[str, list[tuple[int, str]]] = {key: [] for key, *_ in _TESTS}
+    special = tokenizer.num_special_tokens_to_add(False) if tokenizer is not None else 0
+    counts = _Counts(np.zeros(len(store), np.int64), np.zeros(len(store), np.int64), special)
+    count = _counter(tokenizer) if tokenizer is not None else None
+    with ThreadPoolExecutor(1) as pool:
+        for start in range(0, len(store), _CHUNK):
+            texts = list(store.texts[start : start + _CHUNK])
+            counted = pool.submit(count, texts) if count else None
+            for key, _, _, _, _, test in _TESTS:
+                found[key] += [(row, detail) for row, text in enumerate(texts, start) if (detail := test(text))]
+            if counted:
+                rows = slice(start, start + len(texts))
+                counts.tokens[rows], counts.unknown[rows] = counted.result()
+            if on_progress:
+                on_progress(start + len(texts), len(store))
+    for key, severity, title, remedy, quarantine, _ in _TESTS:
+        if found[key]:
+            offenders = tuple(inventory.offender(row, detail) for row, detail in found[key])
+            yield Finding(key, severity, title, len(offenders), remedy, offenders, quarantine)
+    if count:
+        yield from _tokens(inventory, store.texts, counts, sequence_length)
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """The tokens of each text, those among them that the tokenizer does not know, and how many special ones come to it."""
+
+    tokens: np.ndarray
+    unknown: np.ndarray
+    special: int = 0
+
+
+def _counter(tokenizer: "tokenizers.Tokenizer") -> Callable[[list[str]], tuple[list[int], list[int]]]:
+    """Return what counts the tokens of texts, and the unknown ones among them."""
+    own = type(tokenizer).from_str(tokenizer.to_str())
+    own.no_padding()
+    own.no_truncation()
+    unknown = own.token_to_id("[UNK]") if own.token_to_id("[UNK]") is not None else own.token_to_id("<unk>")
+
+    def count(texts: list[str]) -> tuple[list[int], list[int]]:
+        ids = [encoding.ids for encoding in own.encode_batch_fast(texts, add_special_tokens=False)]
+        return list(map(len, ids)), [one.count(unknown) if unknown is not None else 0 for one in ids]
+
+    return count
 
 
 def repair(text: str) -> str:
@@ -126,24 +172,12 @@ _TESTS: tuple[tuple[str, Severity, str, str, bool, Callable[[str], str]], ...] =
 )
 
 
-def _tokens(
-    inventory: Inventory, texts: Sequence[str], tokenizer: "tokenizers.Tokenizer", sequence_length: int
-) -> Iterator[Finding]:
-    own = type(tokenizer).from_str(tokenizer.to_str())
-    own.no_padding()
-    own.no_truncation()
-    unknown = own.token_to_id("[UNK]") if own.token_to_id("[UNK]") is not None else own.token_to_id("<unk>")
-    special = own.num_special_tokens_to_add(False)
-    long, lost, unknown_tokens, all_tokens = [], [], 0, 0
-    for start in range(0, len(texts), _CHUNK):
-        for row, encoding in enumerate(own.encode_batch(list(texts[start : start + _CHUNK])), start):
-            number = len(encoding.ids)
-            strange = encoding.ids.count(unknown) if unknown is not None else 0
-            unknown_tokens, all_tokens = unknown_tokens + strange, all_tokens + number - special
-            if number > sequence_length:
-                long.append((number, row))
-            if strange and strange == number - special:
-                lost.append(row)
+def _tokens(inventory: Inventory, texts: Sequence[str], counts: _Counts, sequence_length: int) -> Iterator[Finding]:
+    order = np.argsort(-counts.tokens, kind="stable")
+    numbers = counts.tokens + counts.special
+    long = [(int(numbers[row]), row) for row in order[numbers[order] > sequence_length].tolist()]
+    lost = np.flatnonzero((counts.unknown > 0) & (counts.unknown == counts.tokens)).tolist()
+    unknown_tokens, all_tokens = int(counts.unknown.sum()), int(counts.tokens.sum())
     if long:
         share = len(long) / len(texts)
         yield Finding(
@@ -152,7 +186,7 @@ def _tokens(
             f"Texts longer than {sequence_length} tokens ({share:.1%})",
             len(long),
             f"Give --sequence-length {_ninetieth(long, len(texts))} to keep nine of ten whole, if the memory allows.",
-            tuple(inventory.offender(row, f"{number:,} tokens") for number, row in sorted(long, reverse=True)),
+            tuple(inventory.offender(row, f"{number:,} tokens") for number, row in long),
             explanation="They are cut at their end.",
         )
     if lost:

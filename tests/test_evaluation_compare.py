@@ -2,8 +2,10 @@
 
 import json
 import math
+import signal
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
@@ -234,3 +236,14 @@ def test_unknown_arms_are_named_with_what_there_is():
         make_arms(["fine_tun"], tiny_source(), Training())
     with pytest.raises(ValueError, match="tf_idf"):
         make_arms(["tf_idf"], tiny_source(), Training())
+
+
+def test_a_training_that_is_not_kept_stops_at_once_when_asked_to():
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 0:  # once: a second one would have been heard anyway
+                signal.raise_signal(signal.SIGINT)
+
+    model = build_classifier(tiny_source(), ("high", "low", "middle"))
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, square_splits(), plan_phases("from_scratch", epochs=2), callbacks=[Interrupt()])

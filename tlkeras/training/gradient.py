@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,8 @@ def train_phase(
             lower=lower,
         )
 
-    with stop_between_steps() as stop:
+    # Without a folder nothing could be kept for later: then being asked to stop means at once, as ever.
+    with stop_between_steps() if training.place else nullcontext(Stop()) as stop:
         best, callbacks, start = _callbacks(training, phase, number, steps, upper, validation, stop, after)
         for first, epochs, count in _spans(start, steps, phase.epochs):
             upper.fit(

@@ -1,5 +1,6 @@
 """Exports in 8 bits: what calibrates them, whether they are what they say, and that defects in them are caught."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from tlkeras.data.decode import read_pixels
 from tlkeras.data.examples import ImageArrays
 from tlkeras.errors import DataError, ParityError, TlkerasError
 from tlkeras.export import metadata
+from tlkeras.export.apart import verify_each
 from tlkeras.export.calibration import calibration_inputs, check_calibration, check_int8
 from tlkeras.export.predict import load_artifact, predict_images
 from tlkeras.export.targets import export_model
@@ -112,6 +114,11 @@ def test_examples_that_would_give_wrong_ranges_are_refused():
         calibration_inputs(image_model(), with_pixels(pixels * 0))
     with pytest.raises(DataError, match=r"lie between 0 and 1.*Multiply"):
         calibration_inputs(image_model(), with_pixels((pixels > 127).astype(np.uint8)))
+    noise = np.random.default_rng(0).integers(0, 256, (40, SIZE, SIZE, 3)).astype(np.uint8)
+    with pytest.raises(DataError, match=r"look like noise.*correlation -?0\.0"):
+        calibration_inputs(image_model(), with_pixels(noise))
+    with pytest.raises(DataError, match=r"All 100 .* of one class"):
+        calibration_inputs(image_model(), image_examples(200).take(range(0, 200, 2)))
     with pytest.raises(DataError, match=r"'x' that are not finite"):
         check_calibration([{"x": np.array([1.0, np.nan])}])
     with pytest.raises(DataError, match=r"no examples"):
@@ -147,3 +154,28 @@ def test_bad_calibration_is_caught_by_the_comparison(tmp_path):
     artifacts = export_model(image_model(), tmp_path, targets=["tflite_int8"], calibration=dark)
     with pytest.raises(ParityError, match=r"in the mean, allowed"):
         verify(artifacts, image_model(), image_examples(200))
+
+
+def test_an_int8_file_that_lost_too_much_is_set_apart_and_spoils_nothing_else(tmp_path):
+    targets, out, results = ("tflite_float32", "tflite_int8"), tmp_path / "exports", tmp_path / "parity.json"
+    dark = replace(image_examples(160), store=ImageArrays(read_pixels(image_examples(160).store, SIZE) // 16))
+    artifacts = export_model(image_model(), out, targets=targets, calibration=dark)
+    verified, parity = verify_each(artifacts, image_model(), image_examples(200), output=results)
+    assert [artifact.target for artifact in verified] == ["tflite_float32"]
+    assert [result.passed for result in parity] == [True, False]
+    assert {"model_float32.tflite", "model_int8.rejected.tflite"} <= {path.name for path in out.iterdir()}
+    assert not artifacts[1].path.exists()
+    assert [entry["target"] for entry in json.loads((out / "metadata.json").read_text())["artifacts"]] == ["tflite_float32"]
+    assert json.loads(results.read_text())["tflite_int8"]["passed"] is False
+    # A good successor takes the refused one away.
+    artifacts = export_model(image_model(), out, targets=targets, calibration=image_examples(160))
+    assert verify_each(artifacts, image_model(), image_examples(200))[0] == artifacts
+    assert not (out / "model_int8.rejected.tflite").exists()
+
+
+def test_a_form_that_may_lose_nothing_still_ends_everything(tmp_path):
+    artifacts = export_model(image_defect("labels"), tmp_path, targets=["tflite_float32"])
+    with pytest.raises(ParityError, match=r"does not behave"):
+        verify_each(artifacts, image_model(), image_examples(40), output=tmp_path / "parity.json")
+    assert artifacts[0].path.exists()
+    assert (tmp_path / "parity.json").exists()

@@ -56,6 +56,14 @@ def test_the_wheel_carries_the_library_and_every_recipe(wheel):
         assert path.relative_to(ROOT).as_posix() in names
 
 
+def test_the_wheel_carries_every_template_page_and_style(wheel):
+    files = [path for path in (ROOT / "tlkeras").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
+    known = {"tlkeras/export/app_files/web.html.j2", "tlkeras/serve/page.html", "tlkeras/report/check.html.j2"}
+    assert known <= {path.relative_to(ROOT).as_posix() for path in files}
+    for path in files:
+        assert wheel.read(path.relative_to(ROOT).as_posix()) == path.read_bytes()
+
+
 def test_the_wheel_carries_nothing_else(wheel):
     tops = {name.split("/")[0] for name in wheel.namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"tlkeras"}

@@ -93,6 +93,7 @@ def _check_folder(folder: Path) -> None:
     assert splits.count("test") == metrics["test"]["accuracy"]["n"]
     assert set(splits) == {"train", "val", "test"}
     assert all(result["passed"] for result in json.loads((folder / "parity.json").read_text()).values())
+    assert found & {"exports/model_int8.tflite", "exports/model_dynamic.tflite"}
     assert len((folder / "labels.txt").read_text().splitlines()) == len(metrics["classes"])
 
 

@@ -4,7 +4,7 @@ import json
 import logging
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -251,6 +251,19 @@ def test_a_run_whose_export_differs_is_not_finished_but_says_why():
         finish_run(run, _evaluation(), [_artifact(run)], [_parity(passed=False)])
     assert not (run.path / "finished.json").exists()
     assert json.loads((run.path / "parity.json").read_text())["tflite_float32"]["passed"] is False
+
+
+def test_a_form_that_was_set_apart_leaves_a_finished_run_and_is_told(caplog):
+    run = create_run("recipe", Config())
+    good, bad = _artifact(run), replace(_artifact(run), target="tflite_int8", path=run.path / "exports" / "model_int8.tflite")
+    lost = replace(_parity(passed=False), target="tflite_int8", problem="accuracy is lower by 4.00 points")
+    with caplog.at_level(logging.INFO), pytest.raises(ParityError) as caught:
+        finish_run(run, _evaluation(), [good, bad], [_parity(), lost])
+    for words in ("run is finished", "tflite_int8: accuracy is lower by 4.00 points", "--quantize dynamic", "--max-drop"):
+        assert words in str(caught.value)
+    assert (run.path / "finished.json").exists()
+    assert not (run.path / "run.lock").exists()
+    assert json.loads((run.path / "parity.json").read_text())["tflite_int8"]["passed"] is False
 
 
 def test_the_end_of_a_run_shows_result_nulls_files_and_the_next_command(caplog):

@@ -51,6 +51,7 @@ _MODULES = {
     "tlkeras.export.app": ("write_app",),
     "tlkeras.export.artifact": ("Artifact", "Parity"),
     "tlkeras.export.targets": ("export_model",),
+    "tlkeras.export.apart": ("verify_each",),
     "tlkeras.export.verify": ("verify",),
     "tlkeras.export.predict": ("load_artifact",),
     "tlkeras.report.check": ("CheckReport", "check_data"),
@@ -114,6 +115,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; `__getattr__` imports a
     from tlkeras.evaluation.ranking import Ranking
     from tlkeras.evaluation.saved import load_evaluation, load_gallery, save_evaluation
     from tlkeras.evaluation.scaling import calibrate, calibrate_again
+    from tlkeras.export.apart import verify_each
     from tlkeras.export.app import write_app
     from tlkeras.export.artifact import Artifact, Parity
     from tlkeras.export.predict import load_artifact

@@ -101,7 +101,8 @@ def finish_run(
         model: A model to save as `model.keras`, where the folder does not hold one yet.
 
     Raises:
-        ParityError: An exported file does not behave as the Keras model; the run is not marked as finished.
+        ParityError: An exported file does not behave as the Keras model. Where it still lies under its name, the run is not
+            marked as finished; where it was set apart (`tlkeras.verify_each`), all else is good and the run is finished first.
     """
     write_json(run.path / "parity.json", {result.target: result for result in parity})
     if artifacts:
@@ -110,10 +111,11 @@ def finish_run(
         write_file(run.path / "model.keras", model.save)
     for line in summary_lines(run.path, evaluation, artifacts, parity):
         _log.info("%s", line)
-    failed = [result.target for result in parity if not result.passed]
-    if failed:
+    failed = {result.target: result.problem for result in parity if not result.passed}
+    in_place = [artifact.target for artifact in artifacts if artifact.target in failed and artifact.path.exists()]
+    if in_place:
         raise ParityError(
-            f"{', '.join(failed)} does not behave as the Keras model that was evaluated. "
+            f"{', '.join(in_place)} does not behave as the Keras model that was evaluated. "
             f"See {run.path / 'parity.json'} for the differences; do not ship it."
         )
     write_json(run.path / "environment.json", environment())  # now that TensorFlow is loaded, the accelerators are known
@@ -122,6 +124,13 @@ def finish_run(
     _stop_log()
     _unlock(run.lock)
     (run.path / _LOCK).unlink(missing_ok=True)
+    if failed:
+        reasons = "".join(f"\n  {target}: {problem}" for target, problem in failed.items())
+        raise ParityError(
+            f"The run is finished and its other files are good, but these are not and were renamed to *.rejected*:{reasons}\n"
+            f"See {run.path / 'parity.json'}. Another form: tlkeras export {run.path} --quantize dynamic. "
+            "To accept a larger loss of accuracy: --quantize int8 --max-drop POINTS."
+        )
     return run
 
 

@@ -132,4 +132,4 @@ def test_the_tests_of_a_fault_of_exports_exist(number):
 
 
 def test_every_fault_of_exports_has_a_place():
-    assert sorted(EXPORT_FAULTS) == list(range(105, 114))
+    assert sorted(EXPORT_FAULTS) == list(range(105, 119))

@@ -48,8 +48,8 @@ BOUNDS = {
     "tflite_float32": _EXACT,
     "onnx": _EXACT,
     # Weights of 11 bits. A confident network multiplies their rounding: on EfficientNet-Lite0, fine-tuned, 1,000 pictures moved
-    # by 0.0007 in the mean and by 0.027 at most, and two labels changed, both at margins below 0.01.
-    "tflite_float16": Bounds(largest=0.1, mean=0.003, share=0.5, changed=0.005, tie=0.02, drop=0.002),
+    # by 0.0007 in the mean and by 0.027 at most, and two labels changed, both at margins below 0.01; on MobileNetV2 by 0.0025.
+    "tflite_float16": Bounds(largest=0.1, mean=0.006, share=0.5, changed=0.005, tie=0.02, drop=0.002),
     # On the same network dynamic int8 moved by 0.014 in the mean and changed 1.0 % of the labels beyond ties, full int8 0.029
     # and 1.9 %; trained on half the pictures 0.034 and 0.076. Single probabilities go anywhere. Labels and accuracy judge, and
     # the mean only tells a network that still does its work from one that does not.
@@ -64,6 +64,11 @@ BOUNDS = {
 # pictures moved by 0.0006 in the mean and by 0.022 at most, and one label changed, at a margin of 0.001.
 # Small networks at 32 to 53 pixels feel that more: 23 of them moved by 0.003 to 0.0095 in the mean (docs/gate.md).
 DECODED = Bounds(largest=0.1, mean=0.006, share=0.5, changed=0.005, tie=0.02, drop=0.002)
+
+
+def may_lose(target: str) -> bool:
+    """Say whether a target may lose a little accuracy; Core ML, which cannot be run here, is not judged."""
+    return target in BOUNDS and BOUNDS[target].drop > 0
 
 
 @dataclass(frozen=True)

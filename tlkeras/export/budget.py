@@ -53,14 +53,12 @@ class Variant:
 
 
 def pick(variants: Sequence[Variant], limits: Limits) -> Variant | None:
-    """Return the variant that fits and is best on the test examples; of equals, the smallest; None where none fits."""
+    """Return the variant that fits and answers most like Keras; of equals, the smallest; None where none fits.
+
+    Not the one with the best accuracy: that would choose on the labels of the test examples.
+    """
     fitting = [variant for variant in variants if not variant.objection(limits)]
-    return min(fitting, key=lambda variant: (_loss(variant), variant.megabytes), default=None)
-
-
-def _loss(variant: Variant) -> float:
-    value = variant.parity.measure_artifact or 0.0
-    return value if variant.parity.measure == "mean_absolute_error" else -value
+    return min(fitting, key=lambda variant: (variant.parity.mean_difference or 0.0, variant.megabytes), default=None)
 
 
 def advise(variants: Sequence[Variant], limits: Limits, model: "TransferModel") -> list[str]:

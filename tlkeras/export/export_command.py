@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from tlkeras.evaluation.limits import Limits, parse_size, parse_time
+from tlkeras.export.apart import rejected, require_parity
 from tlkeras.export.artifact import Parity
 from tlkeras.export.benchmark import benchmark_artifact, keep_benchmark
 from tlkeras.export.budget import BudgetError, Variant, advise, pick, save_tradeoff
 from tlkeras.export.export_lines import Part, measured_parts, variant_parts
 from tlkeras.export.export_settings import ExportSettings
-from tlkeras.export.exporting import FOLDER, QUANTIZED, export_run, rejected, require_parity, target_name
+from tlkeras.export.exporting import FOLDER, QUANTIZED, export_run, target_name
 from tlkeras.export.finished import FinishedRun, load_run
 from tlkeras.files import write_file
 
@@ -82,4 +83,4 @@ def _within(run: FinishedRun, limits: Limits, max_drop: float | None) -> Iterato
     yield from variant_parts(variants, limits)
     if picked is None:
         raise BudgetError("\n".join(["No form of this model fits.", *advise(variants, limits, run.model), f"See {picture}"]))
-    yield f"\nTake {picked.artifact.path}: the best on the test examples of those that fit. See {picture}"
+    yield f"\nTake {picked.artifact.path}: of those that fit, it answers most like the Keras model. See {picture}"

@@ -15,6 +15,6 @@ class ExportSettings:
     max_drop: float | None = None
     """Most points of accuracy that may be lost; 1 for dynamic and int8, 0.2 for float16 if not given."""
     max_size: str | None = None
-    """Largest size, as in `5MB`: measures all forms for phones and picks the best that fits."""
+    """Largest size, as in `5MB`: measures all forms for phones and picks the one that fits and is most like Keras."""
     max_latency: str | None = None
     """Longest time for one example on this machine in LiteRT, as in `20ms`: measures and picks likewise."""

@@ -2,15 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
-from tlkeras.errors import ParityError
-from tlkeras.export import metadata
+from tlkeras.export.apart import set_apart
 from tlkeras.export.artifact import Artifact, Parity
 from tlkeras.export.finished import FinishedRun
 from tlkeras.export.targets import export_model
-from tlkeras.export.verify import compare_with_keras, complaint
-from tlkeras.files import plain, write_file, write_json
+from tlkeras.export.verify import compare_with_keras
+from tlkeras.files import plain, write_json
 
 FOLDER, PARITY = "exports", "parity.json"
 QUANTIZED = {"none": "tflite_float32", "float16": "tflite_float16", "dynamic": "tflite_dynamic", "int8": "tflite_int8"}
@@ -51,39 +49,13 @@ def export_run(
         The artefacts and their comparisons, in the order of the targets.
     """
     folder = run.path / FOLDER
-    artifacts = export_model(run.model, folder, targets=targets, calibration=run.splits.train, keep=True)
+    train, val = run.splits.train, run.splits.val
+    artifacts = export_model(
+        run.model, folder, targets=targets, calibration=train, validation=val, max_drop=max_drop, keep=True
+    )
     parity = compare_with_keras(artifacts, run.model, run.splits.test, max_drop=max_drop)
     file = run.path / PARITY
     known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     write_json(file, {**known, **{result.target: plain(result) for result in parity}})
-    refused = [artifact for artifact, result in zip(artifacts, parity, strict=True) if not result.passed]
-    if refused:
-        _set_apart(folder, refused)
+    set_apart(artifacts, parity)
     return artifacts, parity
-
-
-def require_parity(artifacts: Sequence[Artifact], parity: Sequence[Parity]) -> None:
-    """Raise where an export was refused.
-
-    Raises:
-        ParityError: With what is wrong, the worst examples and where the file is now.
-    """
-    pairs = [(artifact, result) for artifact, result in zip(artifacts, parity, strict=True) if not result.passed]
-    if pairs:
-        lines = [f"{complaint(artifact, result)}\nIt was renamed to {rejected(artifact.path)}." for artifact, result in pairs]
-        raise ParityError("\n".join(lines))
-
-
-def rejected(path: Path) -> Path:
-    """Return the name that a refused artefact gets."""
-    return path.with_name(f"{path.stem}.rejected{path.suffix}")
-
-
-def _set_apart(folder: Path, refused: Sequence[Artifact]) -> None:
-    for artifact in refused:
-        write_file(rejected(artifact.path), artifact.path.rename)
-    summary = folder / metadata.CONTRACT
-    terms = json.loads(summary.read_text(encoding="utf-8"))
-    names = {artifact.target for artifact in refused}
-    terms["artifacts"] = [entry for entry in terms["artifacts"] if entry["target"] not in names]
-    write_file(summary, lambda path: path.write_bytes(metadata.to_json(terms)))

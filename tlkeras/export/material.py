@@ -17,11 +17,15 @@ class Material:
         model: The model.
         graph: The SavedModel that every target starts from, see `tlkeras.export.saved_model.save_graph`.
         calibration: Training examples, for targets that measure the ranges of activations.
+        validation: Validation examples, for targets that may have to be fine-tuned.
+        max_drop: How much of the measure those may lose before; the bound of the target if not given.
     """
 
     model: "TransferModel"
     graph: Path
     calibration: "Examples | None" = None
+    validation: "Examples | None" = None
+    max_drop: float | None = None
 
     def examples(self) -> "Examples":
         """Return the calibration examples.

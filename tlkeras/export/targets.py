@@ -14,6 +14,7 @@ from tlkeras.errors import unknown
 from tlkeras.export import metadata
 from tlkeras.export.artifact import Artifact
 from tlkeras.export.coreml import write_coreml
+from tlkeras.export.int8 import write_int8
 from tlkeras.export.material import Material
 from tlkeras.export.mediapipe import write_mediapipe
 from tlkeras.export.onnx_file import write_onnx
@@ -53,7 +54,7 @@ TARGETS = {
     "mediapipe_dynamic": Target("model_mediapipe_dynamic.tflite", partial(write_mediapipe, quantize="dynamic")),
     "onnx": Target("model.onnx", write_onnx),
     "coreml": Target("model.mlpackage", write_coreml),
-    "tflite_int8": Target("model_int8.tflite", partial(write_tflite, quantize="int8"), calibrated=True),
+    "tflite_int8": Target("model_int8.tflite", write_int8, calibrated=True),
 }
 
 
@@ -63,6 +64,8 @@ def export_model(
     *,
     targets: Sequence[str] = ("saved_model", "tflite_float32", "tflite_float16"),
     calibration: "Examples | None" = None,
+    validation: "Examples | None" = None,
+    max_drop: float | None = None,
     keep: bool = False,
 ) -> tuple[Artifact, ...]:
     """Write a model in each target's form, and `labels.txt` and `metadata.json` beside them.
@@ -75,6 +78,9 @@ def export_model(
         folder: Where the files go; made if need be.
         targets: Names from `TARGETS`.
         calibration: Training examples; `"tflite_int8"` needs them.
+        validation: Validation examples: where `"tflite_int8"` loses too much on them, it is made from a network that was
+            fine-tuned for 8 bits, see `tlkeras.export.int8.write_int8`.
+        max_drop: How much is too much: 0.01 is a point; the bound of the target if not given.
         keep: Whether files of other targets that lie there, unchanged, keep their lines in `metadata.json`.
 
     Raises:
@@ -96,9 +102,10 @@ def export_model(
     write_file(folder / metadata.LABELS, lambda path: path.write_bytes(metadata.labels_text(model.classes)))
     with tempfile.TemporaryDirectory() as temporary:
         save_graph(model, graph := Path(temporary) / "graph")
-        material = Material(model, graph, calibration)
+        material = Material(model, graph, calibration, validation, max_drop)
         artifacts = tuple(_write(material, folder, target) for target in targets)
-    content = metadata.to_json({**metadata.contract(model, features=True), "artifacts": [*kept, *map(_entry, artifacts)]})
+    terms = {"run": _run_name(folder), **metadata.contract(model, features=True)}
+    content = metadata.to_json({**terms, "artifacts": [*kept, *map(_entry, artifacts)]})
     write_file(folder / metadata.CONTRACT, lambda path: path.write_bytes(content))
     return artifacts
 
@@ -111,6 +118,12 @@ def _write(material: Material, folder: Path, target: str) -> Artifact:
     size = sum(file.stat().st_size for file in _files(path))
     _log.info("Wrote %s (%s, %.1f s)", path, format_size(size), time.perf_counter() - started)
     return Artifact(path=path, target=target, size_bytes=size, labels=material.model.classes, signature=terms)
+
+
+def _run_name(folder: Path) -> str | None:
+    """Return the name of the run whose exports these are; None outside of runs."""
+    run = folder.resolve().parent
+    return run.name if (run / "config.yaml").is_file() else None
 
 
 def _known(folder: Path, targets: Sequence[str]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from tlkeras.features.litert import Quantize, convert_saved_model, load_litert
 from tlkeras.tasks.table import TASKS
 
 
-def write_tflite(material: Material, path: Path, *, quantize: Quantize = "none") -> dict:
+def write_tflite(material: Material, path: Path, *, quantize: Quantize = "none", aware: bool = False) -> dict:
     """Write a `.tflite` and return its contract.
 
     Pictures enter as a uint8 batch named `image`, `(batch, size, size, 3)`; texts as an int32 batch named `token_ids` of any
@@ -21,6 +21,7 @@ def write_tflite(material: Material, path: Path, *, quantize: Quantize = "none")
         material: The model, its SavedModel, and the examples for `"int8"`.
         path: The file.
         quantize: See `convert_saved_model`.
+        aware: Whether the network was fine-tuned for int8, for the contract.
 
     Raises:
         TlkerasError: The network cannot be converted, or not to int8 throughout.
@@ -41,6 +42,8 @@ def write_tflite(material: Material, path: Path, *, quantize: Quantize = "none")
         terms["output"] |= {"dtype": "uint8", "scale": scale, "zero_point": zero}
     if quantize != "none":
         terms["quantization"] = quantize
+    if aware:
+        terms["quantization_aware"] = True
     if model.modality == "image":
         licence = model.source.facts.get("licence")
         content = add_image_metadata(content, name=model.network.name, licence=licence, output=output)

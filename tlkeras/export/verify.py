@@ -91,8 +91,9 @@ def compare_with_keras(
     *,
     sample: int | None = None,
     max_drop: float | None = None,
+    quiet: bool = False,
 ) -> tuple[Parity, ...]:
-    """Compare as `verify` does, and return what was found whether it is good or bad; see there."""
+    """Compare as `verify` does, and return what was found whether it is good or bad; `quiet` logs nothing of it."""
     examples = without_vanished(examples)
     if sample is not None and sample < len(examples):
         examples = examples.take(np.sort(np.random.default_rng(0).choice(len(examples), sample, replace=False)))
@@ -100,12 +101,16 @@ def compare_with_keras(
         _log.warning("%d examples cannot show how much is lost to a point: that is not judged. Give %d.", len(examples), FEWEST)
     reference = _reference(model, examples)
     inputs = _raw_inputs(examples)
-    return tuple(
-        _not_run(artifact, model)
-        if artifact.target == "coreml"
-        else _compare(artifact, _bounds(artifact.target, max_drop), model, reference, examples, inputs)
-        for artifact in artifacts
-    )
+    results = []
+    for artifact in artifacts:
+        if artifact.target == "coreml":
+            result = _not_run(artifact, model)
+        else:
+            result = _compare(artifact, _bounds(artifact.target, max_drop), model, reference, examples, inputs)
+            if not quiet:
+                _log.info("%s", _line(result))
+        results.append(result)
+    return tuple(results)
 
 
 def _not_run(artifact: Artifact, model: "TransferModel") -> Parity:
@@ -188,7 +193,6 @@ def _compare(
     # Whatever a damaged artefact does, the others are still to be checked.
     except Exception as error:
         result = replace(result, problem=str(error) or type(error).__name__)
-    _log.info("%s", _line(result))
     return result
 
 

@@ -145,9 +145,13 @@ def slices(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def exports(run: RunRecord) -> list[dict[str, Any]]:
-    """Return the exported files: path, size, whether they do as Keras does, latency where it was measured."""
+    """Return the exported files: path, size, whether they do as Keras does, latency where it was measured.
+
+    Forms that were refused and set apart come last.
+    """
     rows = []
-    for artifact in run.metadata.get("artifacts") or []:
+    artifacts = run.metadata.get("artifacts") or []
+    for artifact in artifacts:
         result = run.parity.get(artifact["target"])
         rows.append(
             {
@@ -158,6 +162,11 @@ def exports(run: RunRecord) -> list[dict[str, Any]]:
                 "latency": _latency(run.benchmarks.get(artifact["path"])),
             }
         )
+    listed = {artifact["target"] for artifact in artifacts}
+    for target, result in run.parity.items():
+        if target not in listed and not result["passed"]:
+            path = f"{target}, set apart as *.rejected*"
+            rows.append({"path": path, "size": "", "parity": _parity(result), "passed": False, "latency": ""})
     return rows
 
 

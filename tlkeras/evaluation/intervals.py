@@ -38,7 +38,9 @@ def bootstrap(statistic: Callable[[np.ndarray], float], n: int, *, seed: int = 0
     return bootstrap_weighted(weighted, n, seed=seed)[0]
 
 
-def bootstrap_weighted(statistics: Callable[[np.ndarray], np.ndarray], n: int, *, seed: int = 0) -> list[Measure]:
+def bootstrap_weighted(
+    statistics: Callable[[np.ndarray], np.ndarray], n: int, *, seed: int = 0, expand: bool = True
+) -> list[Measure]:
     """Return statistics of examples with their bootstrap intervals, from the same resamples; see `bca`.
 
     Args:
@@ -46,6 +48,7 @@ def bootstrap_weighted(statistics: Callable[[np.ndarray], np.ndarray], n: int, *
             `(resamples, statistics)`.
         n: The number of examples.
         seed: Seed of the resampling.
+        expand: Whether intervals are expanded for small samples; those of areas under curves are wide enough without.
     """
     generator = np.random.default_rng(seed)
 
@@ -62,10 +65,13 @@ def bootstrap_weighted(statistics: Callable[[np.ndarray], np.ndarray], n: int, *
         value = np.asarray(statistics(np.ones((1, n))), np.float64)[0]
         drawn = in_parts(RESAMPLES, resample)
         without = in_parts(int(groups.max()) + 1, lambda part: (groups[None] != part[:, None]).astype(np.float64))
-    return [Measure(float(v), *bca(float(v), d, w, n), n) for v, d, w in zip(value, drawn.T, without.T, strict=True)]
+    return [
+        Measure(float(v), *bca(float(v), d, w, n if expand else None), n)
+        for v, d, w in zip(value, drawn.T, without.T, strict=True)
+    ]
 
 
-def bca(value: float, resampled: np.ndarray, left_out: np.ndarray, n: int) -> tuple[float, float]:
+def bca(value: float, resampled: np.ndarray, left_out: np.ndarray, n: int | None) -> tuple[float, float]:
     """Return the ends of a bias-corrected and accelerated interval (Efron 1987), expanded for small samples.
 
     A bootstrap sample varies less than a sample by `(n - 1) / n` and knows nothing of Student's t: so the level is raised from
@@ -75,7 +81,7 @@ def bca(value: float, resampled: np.ndarray, left_out: np.ndarray, n: int) -> tu
         value: The statistic of the sample.
         resampled: Of the resamples; those that are not finite are left out.
         left_out: Of the sample without each example, or group of examples.
-        n: The number of examples.
+        n: The number of examples; None for an interval that is not expanded.
 
     Returns:
         The value itself, twice, where the statistic does not vary.
@@ -92,7 +98,9 @@ def bca(value: float, resampled: np.ndarray, left_out: np.ndarray, n: int) -> tu
     away = left_out.mean() - left_out if len(left_out) else np.zeros(1)
     spread = float((away**2).sum() ** 1.5)
     skew = float((away**3).sum()) / (6 * spread) if spread else 0.0
-    level = float(np.sqrt(n / max(1, n - 1)) * t.ppf((1 + CONFIDENCE) / 2, max(1, n - 1)))
+    level = float(ndtri((1 + CONFIDENCE) / 2))
+    if n is not None:
+        level = float(np.sqrt(n / max(1, n - 1)) * t.ppf((1 + CONFIDENCE) / 2, max(1, n - 1)))
     shifted = [bias + (bias + z) / (1 - skew * (bias + z)) for z in (-level, level)]
     low, high = np.quantile(resampled, ndtr(shifted))
     return float(min(low, value)), float(max(high, value))

@@ -333,7 +333,7 @@ def name_one(message: str, root: Path) -> Load:
 
 
 def an_unknown_part(root: Path) -> Load:
-    lines = ["text,label,split", *(f"{words(n)},{('good', 'bad')[n % 2]},{('train', 'eval')[n // 2 % 2]}" for n in range(40))]
+    lines = ["text,label,split", *(f"{words(n)},{('good', 'bad')[n % 2]},{('train', 'later')[n // 2 % 2]}" for n in range(40))]
     (root / "t.csv").write_text("\n".join(lines))
     return texts(root / "t.csv", split_column="split")
 

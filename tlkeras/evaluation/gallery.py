@@ -9,6 +9,7 @@ import numpy as np
 
 from tlkeras.data.decode import read_pixels
 from tlkeras.data.examples import Examples, Splits, Texts
+from tlkeras.data.vanished import without_vanished
 from tlkeras.evaluation.evidence import GalleryItem, Neighbour
 from tlkeras.evaluation.explain import grad_cam, token_attributions
 from tlkeras.evaluation.faithful import enlarge
@@ -54,6 +55,7 @@ def write_gallery(
     started, folder = time.monotonic(), Path(folder)
     chosen = choose_examples(evaluation, each=each)
     rows = np.array([row for row, _ in chosen], np.int64)
+    splits = _as_evaluated(splits, evaluation)
     examples = splits.test.take(rows)
     known = sample(splits.train)
     features = _known_features(model, splits, known)
@@ -77,6 +79,13 @@ def write_gallery(
     save_gallery(items, folder)
     log.info("The gallery took %.1f s", time.monotonic() - started)
     return tuple(items)
+
+
+def _as_evaluated(splits: Splits, evaluation: Evaluation) -> Splits:
+    """Return the splits with the test examples that were evaluated, in that order: files may have vanished before."""
+    place = {name: row for row, name in enumerate(splits.test.ids.tolist())}
+    test = splits.test.take([place[name] for name in np.asarray(evaluation.ids).tolist()])
+    return replace(splits, train=without_vanished(splits.train), test=test)
 
 
 def _known_features(model: TransferModel, splits: Splits, known: Examples) -> np.ndarray:

@@ -82,6 +82,8 @@ class Config:
     """Keep near copies in one part of the split, as exact copies always are."""
     seed: int = 0
     """Seed of the split, the head's initial weights, dropout and the order of the pictures."""
+    reproducible: bool = False
+    """Use deterministic operations only, so that another run on the same machine gives the same bits."""
     output: str | None = None
     """Run folder; `saved_models/image_classification/<date-time>` if not given."""
     resume: bool = False
@@ -135,7 +137,7 @@ def run(config: Config) -> "tl.Run":
     # 5. Train: the frozen part runs once, Keras trains what lies above it; folds come first, where asked for
     settings: Any = {"batch_size": config.batch_size, "balance": config.balance, "flip": config.flip, "seed": config.seed}
     tl.cross_validate(model, splits, phases, folds=config.folds, near_duplicates=config.near_duplicates, run=run, **settings)
-    history = tl.fit(model, splits, phases, keep_start=config.refit, run=run, **settings)
+    history = tl.fit(model, splits, phases, keep_start=config.refit, reproducible=config.reproducible, run=run, **settings)
 
     # 6. Calibrate on the validation pictures: probabilities that can be taken at their word, and when to say "none of these"
     model = tl.calibrate(model, splits, run=run)
@@ -146,8 +148,7 @@ def run(config: Config) -> "tl.Run":
     tl.write_gallery(model, splits, evaluation, run.path)
 
     # 8. Train once more on all examples, where asked for; the numbers stay those of the model that had not seen the test
-    again = tl.refit(model, splits, phases, history, run=run, **settings)
-    model = tl.calibrate_again(model, splits, again, run=run)
+    model = tl.calibrate_again(model, splits, tl.refit(model, splits, phases, history, run=run, **settings), run=run)
 
     # 9. Export for servers (SavedModel) and phones (LiteRT: float32, float16, and int8 calibrated on training pictures)
     targets = ("saved_model", "tflite_float32", "tflite_float16", "tflite_int8")
@@ -156,10 +157,8 @@ def run(config: Config) -> "tl.Run":
     # 10. Verify each export in its own runtime, from the encoded test pictures; what lost too much is set apart
     verified, parity = tl.verify_each(artifacts, model, splits.test, output=run.path / "parity.json")
 
-    # 11. Hand over to app developers: golden examples, a guide for phones, two small programs
+    # 11. Hand over: golden examples, a guide and two programs for apps; a report.html and a model card for people; then sum up
     tl.write_app(verified, splits.test)
-
-    # 12. Report: one page for people (report.html), a model card (README.md); then sum up
     tl.write_report(run)
     return tl.finish_run(run, evaluation, artifacts, parity)
 

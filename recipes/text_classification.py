@@ -78,6 +78,8 @@ class Config:
     """Keep near copies in one part of the split, as exact copies always are."""
     seed: int = 0
     """Seed of the split, the head's initial weights, dropout and the order of the texts."""
+    reproducible: bool = False
+    """Use deterministic operations only, so that another run on the same machine gives the same bits."""
     output: str | None = None
     """Run folder; `saved_models/text_classification/<date-time>` if not given."""
     resume: bool = False
@@ -130,6 +132,7 @@ def run(config: Config) -> "tl.Run":
 
     # 5. Train: the frozen part runs once, Keras trains what lies above it; folds come first, where asked for
     settings: dict[str, Any] = {"batch_size": config.batch_size, "balance": config.balance, "seed": config.seed}
+    settings["reproducible"] = config.reproducible
     tl.cross_validate(model, splits, phases, folds=config.folds, near_duplicates=config.near_duplicates, run=run, **settings)
     history = tl.fit(model, splits, phases, keep_start=config.refit, run=run, **settings)
 
@@ -152,10 +155,8 @@ def run(config: Config) -> "tl.Run":
     # 10. Verify each export in its own runtime, from the raw test texts; what lost too much is set apart
     verified, parity = tl.verify_each(artifacts, model, splits.test, output=run.path / "parity.json")
 
-    # 11. Hand over to app developers: golden examples, a guide for phones, two small programs
+    # 11. Hand over: golden examples, a guide and two programs for apps; a report.html and a model card for people; then sum up
     tl.write_app(verified, splits.test)
-
-    # 12. Report: one page for people (report.html), a model card (README.md); then sum up
     tl.write_report(run)
     return tl.finish_run(run, evaluation, artifacts, parity)
 

@@ -5,8 +5,8 @@ import numpy as np
 
 from tests.networks import squares, tiny_source
 from tlkeras.errors import TlkerasError
-from tlkeras.features import cut
-from tlkeras.features.cut import activations, fits_memory
+from tlkeras.features import cut, passes
+from tlkeras.features.cut import activations, may_keep
 from tlkeras.features.engine import run_network
 from tlkeras.features.inputs import read_inputs
 from tlkeras.features.rows import Rows, ragged
@@ -40,7 +40,7 @@ def test_litert_gives_what_tensorflow_gives_at_every_cut(monkeypatch):
     train, val = read_inputs(squares(20, seed=0), source), read_inputs(squares(7, seed=1), source)
     expected = activations(source.blocks, [1, 3], train, val)
     monkeypatch.setattr(cut, "litert_pays", lambda *_: True)
-    monkeypatch.setattr(cut, "compiled", None)  # TensorFlow's engine would fail
+    monkeypatch.setattr(passes, "compiled", None)  # TensorFlow's engine would fail
     found = activations(source.blocks, [1, 3], train, val)
     for got, wanted in zip(found, expected, strict=True):
         for index in (1, 3):
@@ -68,7 +68,8 @@ def test_what_litert_lacks_runs_in_tensorflow(monkeypatch):
 
     expected = activations(source.blocks, [2], rows)[0][2][0].values
     monkeypatch.setattr(cut, "litert_pays", lambda *_: True)
-    monkeypatch.setattr(cut, "convert_quickly", refuse)
+    monkeypatch.setattr(passes, "convert_quickly", refuse)
+    monkeypatch.setenv("TLKERAS_CACHE", "off")  # which may hold the file already
     np.testing.assert_array_equal(activations(source.blocks, [2], rows)[0][2][0].values, expected)
 
 
@@ -106,10 +107,30 @@ def test_the_order_of_the_outputs_is_that_of_the_rows():
     np.testing.assert_array_equal(doubled.values, np.arange(150) * 2)
 
 
-def test_activations_that_would_fill_the_memory_are_not_kept(monkeypatch):
+def test_activations_that_fit_neither_memory_nor_cache_are_not_kept(monkeypatch):
     source = tiny_source()
     inputs = read_inputs(squares(20, seed=0), source)
     # Block 1 gives 12 x 12 x 6 float32 for each of 20 pictures: 69,120 bytes; a quarter of the free memory must hold them.
-    for free, fits in ((4 * 69_120, True), (4 * 69_120 - 4, False)):
+    for cache, free, keeps in (
+        ("off", 4 * 69_120, True),
+        ("off", 4 * 69_120 - 4, False),
+        ("0.0001", 0, True),
+        ("0.00006", 0, False),
+    ):
+        monkeypatch.setenv("TLKERAS_CACHE", "off" if cache == "off" else "/tmp")
+        monkeypatch.setenv("TLKERAS_CACHE_GB", "1" if cache == "off" else cache)
         monkeypatch.setattr("tlkeras.features.cut.available_bytes", lambda free=free: free)
-        assert fits_memory(source.blocks, 1, inputs) is fits
+        assert may_keep(source.blocks, 1, inputs) is keeps
+
+
+def test_activations_that_are_slower_to_read_than_to_compute_are_not_kept(monkeypatch, caplog):
+    source = tiny_source()
+    inputs = read_inputs(squares(20, seed=0), source)
+    # 12 x 12 x 6 outputs of 27 products each are 23,328; reading their 3,456 bytes takes 3.5 microseconds.
+    monkeypatch.setattr("tlkeras.features.cut.LARGE", 3_000)
+    monkeypatch.setattr("tlkeras.features.cut.os.cpu_count", lambda: 1)
+    for speed, keeps in ((23_328 / 3.4e-6, False), (23_328 / 3.6e-6, True)):
+        monkeypatch.setattr("tlkeras.features.cut.MACS_A_SECOND", speed)
+        with caplog.at_level("INFO", "tlkeras"):
+            assert may_keep(source.blocks, 1, inputs) is keeps
+    assert "slower to read than to compute" in caplog.text

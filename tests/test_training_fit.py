@@ -10,7 +10,7 @@ import pytest
 from tests.networks import square_splits, tiny_source
 from tlkeras.data.examples import ClassTargets
 from tlkeras.errors import TrainingError
-from tlkeras.features import cut as features_cut
+from tlkeras.features import passes as features_passes
 from tlkeras.features.inputs import read_inputs
 from tlkeras.runs import Run
 from tlkeras.sources.blocks import batch_normalizations
@@ -104,6 +104,12 @@ def test_bias_only_and_norm_only_train_these_weights_and_the_head(weights, names
     assert {path for path in moved if "seed" not in path} == in_blocks | in_head
 
 
+def test_a_phase_that_trains_nothing_is_refused():
+    nothing = Phase(name="x", trainable="block_0", weights="bias", epochs=1)
+    with pytest.raises(ValueError, match=r"'x' has nothing to train.*trainable='block_0'.*weights='bias'"):
+        fit(_model(), SPLITS, [nothing])
+
+
 def test_rates_fall_with_depth_by_the_decay():
     model = _model()
     phase = Phase(name="x", trainable="all", learning_rate=1e-3, layer_decay=0.5, schedule="constant", epochs=1)
@@ -129,25 +135,27 @@ def test_training_with_rates_by_depth_logs_the_rate_of_the_head():
 
 def test_cached_and_uncached_training_give_the_same_losses_and_weights(monkeypatch):
     results = []
-    for cached in (True, False):
-        monkeypatch.setattr(training_frozen, "fits_memory", lambda *_, cached=cached, **__: cached)
+    for boundary in (2, 1, 0):  # at the cut; below it, with a frozen block that runs on each batch; nowhere
+        monkeypatch.setattr(training_frozen, "may_keep", lambda _, cut, *__, boundary=boundary, **___: cut <= boundary)
         model = _model()
         history = fit(model, SPLITS, [TOP], seed=4)
         results.append(([row["loss"] for row in history.rows], model.network.get_weights()))
-    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-5)
-    for a, b in zip(results[0][1], results[1][1], strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
+    for losses, weights in results[1:]:
+        np.testing.assert_allclose(results[0][0], losses, rtol=1e-5)
+        for a, b in zip(results[0][1], weights, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_the_frozen_part_runs_once_for_all_phases(monkeypatch):
     passes = []
-    original = features_cut.run_step
+    monkeypatch.setenv("TLKERAS_CACHE", "off")
+    original = features_passes.run_step
 
     def counting(step, rows, **options):
         passes.append(len(rows[0]))
         return original(step, rows, **options)
 
-    monkeypatch.setattr(features_cut, "run_step", counting)
+    monkeypatch.setattr(features_passes, "run_step", counting)
     fit(_model(), SPLITS, [Phase(name="head", solver="closed_form", epochs=1), TOP])
     assert passes == [90, 30]
 

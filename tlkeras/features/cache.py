@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -74,7 +75,7 @@ def write_arrays(key: str, arrays: Mapping[str, np.ndarray]) -> None:
 
     try:
         write_file(path, write)
-        _keep_within_budget(path)
+        keep_within_budget(path)
     except OSError as error:
         log.warning("Nothing was kept in the cache %s: %s", path.parent, error)
 
@@ -112,19 +113,26 @@ def _path(key: str) -> Path | None:
     return None if folder is None else folder / "arrays" / f"{key}.npz"
 
 
-def _keep_within_budget(newest: Path) -> None:
+def budget_bytes() -> float:
+    """Return how many bytes the cache may hold."""
+    return float(os.environ.get("TLKERAS_CACHE_GB") or BUDGET_GB) * 1e9
+
+
+def keep_within_budget(newest: Path) -> None:
     """Remove the entries that were not used for longest until the rest fits; the newest always stays."""
-    budget = float(os.environ.get("TLKERAS_CACHE_GB") or BUDGET_GB) * 1e9
     entries = []
-    for file in newest.parent.glob("*.npz"):
+    for item in [*newest.parent.parent.glob("arrays/*.npz"), *newest.parent.parent.glob("activations/*/entry.json")]:
         with contextlib.suppress(OSError):  # another process may have removed it
-            status = file.stat()
-            entries.append((status.st_mtime_ns, status.st_size, file))
+            entry = item if item.suffix == ".npz" else item.parent
+            files = [item] if entry == item else list(entry.iterdir())
+            entries.append((entry.stat().st_mtime_ns, sum(file.stat().st_size for file in files), entry))
     total = sum(size for _, size, _ in entries)
-    for _, size, file in sorted(entries):
-        if total <= budget:
+    for _, size, entry in sorted(entries):
+        if total <= budget_bytes():
             return
-        if file != newest:
-            with contextlib.suppress(OSError):
-                file.unlink()
+        if entry != newest:
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
             total -= size

@@ -1,18 +1,17 @@
 """The frozen part runs once: activations at the boundaries where phases cut the network."""
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlkeras.errors import TlkerasError
-from tlkeras.features.engine import compiled, run_step
-from tlkeras.features.litert_quick import convert_quickly
+from tlkeras.features.kept import room_for
 from tlkeras.features.memory import available_bytes
+from tlkeras.features.passes import Pass
 from tlkeras.features.rows import Rows
-from tlkeras.features.workers import run_litert
 from tlkeras.sources.blocks import chain
 from tlkeras.sources.macs import count_macs
 from tlkeras.sources.model import Block
@@ -30,6 +29,10 @@ LITERT_MACS = 6e11
 
 On two cores TensorFlow does 60e9 a second for MobileNetV2 and EfficientNet-Lite0, LiteRT 130e9; converting takes 4 to 6 s.
 """
+LARGE = 200_000
+"""Bytes of one example's activations; where they are fewer, reading them costs next to nothing."""
+BYTES_A_SECOND, MACS_A_SECOND = 1e9, 3e10
+"""What a disk gives, and what one core computes in TensorFlow (EfficientNet-Lite0: 58 to 75e9 on two)."""
 
 
 def activations(
@@ -37,6 +40,7 @@ def activations(
     cuts: Sequence[int],
     *inputs: Rows,
     on_progress: Callable[[int, int], None] | None = None,
+    kept: bool = False,
 ) -> list[dict[int, tuple[Rows, ...]]]:
     """Compute what reaches each cut, in one pass through the segments below the highest.
 
@@ -45,6 +49,7 @@ def activations(
         cuts: Indices of the segments that the cuts lie below; 0 is the input itself.
         inputs: What the first segment reads: the rows of one split or of several.
         on_progress: Called with the examples done and their number.
+        kept: Whether they are read from the cache on disk, and kept there as far as there is room.
 
     Returns:
         For each of `inputs`, the rows by cut.
@@ -53,32 +58,13 @@ def activations(
     wanted = sorted(set(cuts) - {0})
     if not wanted:
         return found
-    run = _engine(_tapped(segments, wanted), segments, inputs, on_progress)
+    frozen = Pass(_tapped(segments, wanted), litert=litert_pays(segments, inputs), kept=kept)
     for rows, by_cut in zip(inputs, found, strict=True):
-        outputs = run(rows)
+        outputs = list(frozen.run(rows, on_progress))
         for cut in wanted:
             count = len(segments[cut - 1].network.outputs)
             by_cut[cut], outputs = tuple(outputs[:count]), outputs[count:]
     return found
-
-
-def _engine(
-    network: "keras.Model",
-    segments: Sequence[Block],
-    inputs: Sequence[Rows],
-    on_progress: Callable[[int, int], None] | None,
-) -> Callable[[Rows], list[Rows]]:
-    """LiteRT where it saves more than its conversion takes, else a compiled TensorFlow function."""
-    if litert_pays(segments, inputs):
-        try:
-            sample = inputs[0].batch(np.array([0])).astype(network.inputs[0].dtype)
-            content = convert_quickly(network, sample, [np.asarray(x) for x in network(sample, training=False)])
-        except TlkerasError as error:
-            log.info("The frozen part runs in TensorFlow: %s", error)
-        else:
-            return lambda rows: [Rows(values) for values in run_litert(content, rows)]
-    step = compiled(network, [inputs[0]])
-    return lambda rows: list(run_step(step, [rows], on_progress=on_progress))
 
 
 def litert_pays(segments: Sequence[Block], inputs: Sequence[Rows]) -> bool:
@@ -106,20 +92,30 @@ def _tapped(segments: Sequence[Block], cuts: Sequence[int]) -> "keras.Model":
             result = segment.network(tensors if len(tensors) > 1 else tensors[0])
             tensors = list(result) if isinstance(result, list | tuple) else [result]
         outputs += tensors
-    return keras.Model(first.inputs if len(first.inputs) > 1 else first.inputs[0], outputs, name="frozen_part")
+    return keras.Model(first.input, outputs, name="frozen_part")
 
 
-def fits_memory(segments: Sequence[Block], cut: int, inputs: Rows, *, copies: int = 1) -> bool:
-    """Say whether the activations of all examples at a cut, in so many copies, take at most a quarter of the free memory."""
+def may_keep(segments: Sequence[Block], cut: int, inputs: Rows, *, copies: int = 1) -> bool:
+    """Say whether the activations of all examples at a cut, in so many copies, are to be kept.
+
+    They must fit the disk cache, or a quarter of the free memory, and be quicker to read than to compute.
+    """
     if cut == 0:
         return True
+    below = chain(segments[:cut], name="below")
     positions = int(inputs.lengths.sum()) if inputs.lengths is not None else len(inputs)
     per_position = 0
-    for tensor in segments[cut - 1].network.outputs:
+    for tensor in below.outputs:
         known = [size for size in tensor.shape[1:] if size is not None]
         per_position += int(np.prod(known, initial=1)) * np.dtype(tensor.dtype).itemsize
     needed = positions * per_position * copies
-    if needed <= available_bytes() // 4:
-        return True
-    log.info("The activations of the frozen part would take %.1f GB: they are computed anew in every epoch", needed / 1e9)
-    return False
+    where = segments[cut - 1].name
+    if needed > available_bytes() // 4 and not room_for(needed):
+        log.info("The activations above %s would take %.1f GB: neither memory nor cache has the room", where, needed / 1e9)
+        return False
+    if inputs.lengths is None and per_position > LARGE:
+        computing = count_macs(below, inputs.values.shape[1]) / (MACS_A_SECOND * (os.cpu_count() or 1))
+        if per_position / BYTES_A_SECOND > computing:
+            log.info("The activations above %s are %.1f MB each: slower to read than to compute", where, per_position / 1e6)
+            return False
+    return True

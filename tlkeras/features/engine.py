@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import keras
 
 BATCH_SIZE = 64
+
+Allocate = Callable[[int, tuple[int, ...], Any], np.ndarray]
+"""From the number of an output, a shape and a dtype to an array to be filled."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ def run_step(
     *,
     batch_size: int = BATCH_SIZE,
     on_progress: Callable[[int, int], None] | None = None,
+    allocate: Allocate | None = None,
 ) -> tuple[Rows, ...]:
     """Compute as `run_network` does, with a network that is compiled already.
 
@@ -75,26 +79,45 @@ def run_step(
         rows: One `Rows` for each input of the network.
         batch_size: Rows in a step.
         on_progress: Called with the rows done and their number, after each step.
+        allocate: Makes the array that output number `n` goes to, from `n`, a shape and a dtype; in memory if not given.
     """
-    lengths = rows[0].lengths
-    varies = [lengths is not None and free for free in step.varies]
-    results: list[list] = [[None] * len(rows[0]) for _ in varies]
+    results: list[Rows] = []
     done = 0
     for indices in ordered_batches(rows[0], batch_size):
-        outputs = step.function(*[row.batch(indices) for row in rows])
-        for output, result, ragged in zip(outputs, results, varies, strict=True):
-            values = output.numpy()
-            for position, index in enumerate(indices):
-                result[index] = values[position, : lengths[index]] if ragged and lengths is not None else values[position]
+        outputs = [output.numpy() for output in step.function(*[row.batch(indices) for row in rows])]
+        if not results:
+            makers = enumerate(zip(outputs, step.varies, strict=True))
+            results = [empty_rows(rows[0], values, varies, number, allocate) for number, (values, varies) in makers]
+        for values, result in zip(outputs, results, strict=True):
+            put(result, indices, values)
         done += len(indices)
         if on_progress:
             on_progress(done, len(rows[0]))
-    return tuple(_collect(result, ragged) for result, ragged in zip(results, varies, strict=True))
+    return tuple(results)
 
 
-def _collect(values: list[np.ndarray], varies: bool) -> Rows:
-    if not varies:
-        return Rows(np.stack(values))
-    offsets = np.concatenate([[0], np.cumsum([len(value) for value in values])]).astype(np.int64)
-    fill = False if values[0].dtype == bool else 0
-    return Rows(np.concatenate(values), offsets, fill)
+def empty_rows(inputs: Rows, values: np.ndarray, varies: bool, number: int, allocate: Allocate | None) -> Rows:
+    """Return room for an output of all rows.
+
+    Args:
+        inputs: The rows that a network reads.
+        values: Its output for some of them, shape `(m, ...)`.
+        varies: Whether the output is as long as the row.
+        number: The number of the output.
+        allocate: See `run_step`.
+    """
+    make = allocate or (lambda _, shape, dtype: np.empty(shape, dtype))
+    if not varies or inputs.offsets is None:
+        return Rows(make(number, (len(inputs), *values.shape[1:]), values.dtype))
+    fill = False if values.dtype == bool else 0
+    return Rows(make(number, (int(inputs.offsets[-1]), *values.shape[2:]), values.dtype), inputs.offsets, fill)
+
+
+def put(rows: Rows, indices: np.ndarray, values: np.ndarray) -> None:
+    """Write an output for some rows, shape `(m, ...)`, to its place."""
+    if rows.offsets is None:
+        rows.values[indices] = values
+        return
+    for index, value in zip(indices, values, strict=True):
+        start, stop = rows.offsets[index], rows.offsets[index + 1]
+        rows.values[start:stop] = value[: stop - start]

@@ -23,7 +23,7 @@ log = logging.getLogger("tlkeras")
 
 FOLDER = "checkpoints"
 _NAME = re.compile(r"phase_(\d+)_step_(\d+)\.npz")
-_FACTS = "facts"
+_FACTS, _NAMES = "facts", "arrays"
 
 
 @dataclass(frozen=True, order=True)
@@ -62,7 +62,8 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     Raises:
         OSError: There is no room, or the disk fails; the earlier checkpoints are as they were.
     """
-    text = json.dumps(checkpoint.facts).encode("ascii")
+    # A damaged list of contents may hide arrays from whoever opens the archive.
+    text = json.dumps({_NAMES: sorted(checkpoint.arrays), **checkpoint.facts}).encode("ascii")
 
     def write(path: Path) -> None:
         with path.open("wb") as stream:
@@ -95,6 +96,8 @@ def read_checkpoint(folder: Path, position: Position) -> Checkpoint | None:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         facts = json.loads(arrays.pop(_FACTS).tobytes())
+        if facts.pop(_NAMES) != sorted(arrays):
+            raise KeyError("arrays are missing")
     except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         log.warning("The checkpoint %s is damaged (%s): the one before it is taken", path, error)
         return None

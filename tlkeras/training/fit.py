@@ -97,7 +97,7 @@ def fit(
     settings |= {"optimizer": str(optimizer and optimizer.get_config()), "loss": str(loss and loss.get_config())}
     place = open_place(run, model, splits, phases, save_every=save_every, **settings) if run else None
     done = place.restore(model.network, history) if place else 0
-    cuts = [set_trainable(model, phase) for phase in phases]
+    cuts = [_cut(model, phase) for phase in phases]
     data = read_training_data(model, splits, phases, balance=balance, flip=flip, views=views, seed=seed)
     needs = [Need(cut, phase.solver == "gradient" and len(data.views) > 1) for cut, phase in zip(cuts, phases, strict=True)]
     frozen = FrozenPart(model.segments, data.views, data.val)
@@ -132,6 +132,17 @@ def fit(
         _save(model, history, run)
     log.info("Trained in %.1f s", time.monotonic() - started)
     return history
+
+
+def _cut(model: TransferModel, phase: Phase) -> int:
+    """The lowest segment that a phase trains."""
+    cut = set_trainable(model, phase)
+    if count_trainable(model) == 0:
+        raise ValueError(
+            f"Phase {phase.name!r} has nothing to train. Received: trainable={phase.trainable!r}, weights={phase.weights!r}, "
+            f"batch_norm={phase.batch_norm!r}: these blocks hold no such weights. Choose other blocks or weights."
+        )
+    return cut
 
 
 def _use_deterministic_operations(seed: int) -> None:

@@ -84,6 +84,8 @@ def train_phase(
             )
             if upper.stop_training:
                 break
+    if stop.signal is not None:  # in the phase's last epoch, which the last checkpoint is in or before
+        stop.leave()
     if phase.keep == "best":
         best.restore_best()
     else:

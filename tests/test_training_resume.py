@@ -102,9 +102,11 @@ def test_fifty_random_kills_in_a_row_change_no_bit(tmp_path, how):
     if how == "step":
         kills = [{**base, "at": int(generator.integers(1, 6))} for _ in range(50)]
     else:
-        kills = [{**base, "after": float(generator.uniform(0.3, 2.5))} for _ in range(50)]
+        kills = [{**base, "after": float(generator.uniform(0.3, 1.6))} for _ in range(50)]
     whole, *killed, last = run_jobs([job, *kills, base])
-    assert killed.count({"ended": KILLED}) == (50 if how == "step" else len(killed))
+    ended = killed.count({"ended": KILLED})
+    assert ended == 50 if how == "step" else ended >= 10, "by the clock, some processes are done before they are killed"
+    assert all(result in ({"ended": KILLED}, whole) for result in [*killed, last])
     assert last == whole
 
 

@@ -168,7 +168,7 @@ def defect(trained, kind: str):
     if kind == "labels":
         weights[-1], weights[-2] = weights[-1][::-1], weights[-2][:, ::-1]
     if kind == "offset":
-        weights[-1] = weights[-1] + 0.05
+        weights[-1] = weights[-1] + 0.1
     if kind == "channels":
         weights[0] = weights[0][:, :, ::-1]
     if kind == "constant":

@@ -188,7 +188,7 @@ def test_the_phone_model_of_pictures_predicts_alone_as_evaluated(pictures, tmp_p
     for index in range(20):
         pixels = splits.test.store.pixels[index]  # type: ignore[attr-defined]
         Image.fromarray(np.asarray(pixels)).save(tmp_path / f"{index:02}.png")
-    rows = _predict_alone(str(folder / "exports" / "model_float32.tflite"), str(tmp_path))
+    rows = _predict_alone(str(folder / "exports" / "model_float32.tflite"), str(tmp_path), "--no-refuse")
     assert [row["label"] for row in rows] == [expected[str(name)] for name in splits.test.ids[:20]]
 
 

@@ -39,7 +39,7 @@ def folder():
 
 def test_an_export_that_dies_anywhere_leaves_whole_files_and_a_true_summary(folder, monkeypatch):
     monkeypatch.setattr(targets, "save_graph", lambda *_: None)
-    monkeypatch.setattr(metadata, "contract", lambda model: {"labels": list(model.classes)})
+    monkeypatch.setattr(metadata, "contract", lambda model, **_: {"labels": list(model.classes)})
     forms = {"saved_model": targets.Target("saved_model", _write_folder), "one": targets.Target("model.tflite", _write_one)}
     monkeypatch.setattr(targets, "TARGETS", forms)
     old, new = (SimpleNamespace(classes=("a", "b"), content=content) for content in (b"earlier", b"later"))

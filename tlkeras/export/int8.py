@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlkeras.export.artifact import Artifact, Parity
 from tlkeras.export.aware import fine_tune_for_int8
-from tlkeras.export.bounds import BOUNDS, FEWEST
+from tlkeras.export.bounds import FEWEST
 from tlkeras.export.material import Material
 from tlkeras.export.saved_model import save_graph
 from tlkeras.export.tflite import write_tflite
@@ -26,9 +26,9 @@ _SAMPLE = 500
 def write_int8(material: Material, path: Path) -> dict[str, Any]:
     """Write a full int8 `.tflite` and return its contract; see `write_tflite`.
 
-    With validation examples of pictures, at least 100, the file is measured on them. If it loses more accuracy than is allowed
-    (`Material.max_drop`, or the bound of the target) and the 95 % interval of the loss does not hold 0, the top of the network
-    is fine-tuned with 8 bits simulated, and of the two files the one that is better on the validation examples is kept.
+    With validation examples of pictures, at least 100, the file is judged on them as `verify` will judge it on the test
+    examples (`Material.max_drop`, or the bounds of the target). If it does not pass, the top of the network is fine-tuned
+    with 8 bits simulated, and of the two files the one that is better on the validation examples is kept.
 
     Args:
         material: The model, its SavedModel, training and validation examples.
@@ -39,7 +39,7 @@ def write_int8(material: Material, path: Path) -> dict[str, Any]:
     if validation is None or len(validation) < FEWEST or material.model.modality != "image":
         return terms
     before = _judge(path, material, validation)
-    if not _lost(before, material.max_drop):
+    if before.passed:
         return terms
     _log.warning("Full int8 loses too much on the validation examples: %s. Fine-tuning for it.", _in_words(before))
     with tempfile.TemporaryDirectory() as folder:
@@ -62,14 +62,6 @@ def _judge(path: Path, material: Material, validation: "Examples") -> Parity:
         [artifact], material.model, validation, sample=_SAMPLE, max_drop=material.max_drop, quiet=True
     )
     return result
-
-
-def _lost(result: Parity, max_drop: float | None) -> bool:
-    """Say whether a file loses more than is allowed, chance left aside; of values, only what `verify` refuses counts."""
-    allowed, drop = BOUNDS[TARGET].drop if max_drop is None else max_drop, result.drop
-    if not result.passed or drop is None or drop.low is None:
-        return True
-    return result.label_agreement is not None and drop.value > allowed and drop.low > 0
 
 
 def _rank(result: Parity) -> tuple[bool, float]:

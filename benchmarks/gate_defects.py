@@ -4,6 +4,7 @@ Each is a function from a right model to a wrong one, which is then exported as 
 right file (model, contract, associated files) to wrong ones, which are then sealed as carefully.
 """
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from tlkeras.tasks.model import TransferModel
 
@@ -294,4 +296,47 @@ BYTES: dict[str, Callable[[bytes], bytes]] = {
     "bytes: half a file": lambda data: data[: len(data) // 2],
     "bytes: contract cut off": lambda data: data[:-400],
     "bytes: empty": lambda data: b"",
+}
+
+
+# Readers: what an app's own code does with a picture before it is cropped and resized; bytes of a file in, of a file out.
+
+
+def _read_as(change: Callable[[Any], Any]) -> Callable[[bytes], bytes]:
+    def read(data: bytes) -> bytes:
+        image = change(Image.open(io.BytesIO(data)))
+        image.save(stream := io.BytesIO(), "PNG")
+        return stream.getvalue()
+
+    return read
+
+
+def _other_way(image: Any) -> Any:
+    turned = image.getexif().get(0x0112, 1) == 6
+    return _without_exif(image.transpose(Image.Transpose.ROTATE_90) if turned else image)
+
+
+def _without_exif(image: Any) -> Any:
+    return Image.fromarray(np.asarray(image))
+
+
+def _on_black(image: Any) -> Any:
+    from PIL import ImageOps
+
+    if image.mode != "RGBA":
+        return ImageOps.exif_transpose(image)
+    return Image.alpha_composite(Image.new("RGBA", image.size, "black"), image).convert("RGB")
+
+
+def _clipped(image: Any) -> Any:
+    from PIL import ImageOps
+
+    return image.convert("L") if image.mode.startswith("I") else ImageOps.exif_transpose(image)
+
+
+READERS: dict[str, Callable[[bytes], bytes]] = {
+    "rotation ignored": _read_as(_without_exif),
+    "rotation the other way": _read_as(_other_way),
+    "transparency on black": _read_as(_on_black),
+    "16 bits clipped": _read_as(_clipped),
 }

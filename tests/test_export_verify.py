@@ -27,8 +27,10 @@ from tlkeras.errors import ParityError
 from tlkeras.export import decode_graph, metadata
 from tlkeras.export.answers import read_output
 from tlkeras.export.artifact import Artifact, Parity
+from tlkeras.export.judging import judge
+from tlkeras.export.reference import Reference
 from tlkeras.export.targets import export_model
-from tlkeras.export.verify import _bounds, _judge, _Reference, save_parity, verify
+from tlkeras.export.verify import _bounds, save_parity, verify
 from tlkeras.features.litert import load_litert
 
 ALL = ("saved_model", "tflite_float32", "tflite_float16")
@@ -243,9 +245,9 @@ def judged(target, *, moved, n=1000, labels_changed=0, right_lost=0, margin=0.5,
     answers[:labels_changed] = answers[:labels_changed, ::-1]
     targets = outputs.argmax(axis=1)
     targets[right_lost:labels_changed] = answers[right_lost:labels_changed].argmax(axis=1)
-    reference = _Reference("classification", CLASSES, outputs, targets)
+    reference = Reference("classification", CLASSES, outputs, targets)
     predictions = [read_output("classification", CLASSES, "x", row) for row in answers]
-    return _judge(Parity(target, n), _bounds(target, max_drop), reference, predictions, image_examples(n))
+    return judge(Parity(target, n), _bounds(target, max_drop), reference, predictions, image_examples(n))
 
 
 def test_single_probabilities_may_move_in_16_bits_but_not_all_of_them():

@@ -46,6 +46,7 @@ class Parity:
         drop: What the artefact loses of it, paired on the same examples, with its 95 % interval; a larger error is a loss.
         max_difference: The largest absolute difference between two probabilities; for values, in their deviations.
         mean_difference: The mean over the examples of each one's largest absolute difference.
+        shift: The largest mean of one output's signed differences, with its sign: how far all answers are pushed one way.
         passed: Whether it is within the bounds of its target.
         disagreements: Where the examples with another label come from, the worst first (at most 20), for messages.
         problem: Why it did not pass, in words; empty if it did.
@@ -60,6 +61,7 @@ class Parity:
     drop: Measure | None = None
     max_difference: float | None = None
     mean_difference: float | None = None
+    shift: float | None = None
     passed: bool = False
     disagreements: tuple[str, ...] = ()
     problem: str = ""

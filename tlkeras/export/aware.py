@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from tlkeras.tasks.model import TransferModel
 
 _log = logging.getLogger("tlkeras")
+TUNED = "top:2"
+"""The blocks that are fine-tuned."""
 
 
 def fine_tune_for_int8(
     model: "TransferModel",
     examples: "Examples",
     *,
-    trainable: str = "top:2",
+    trainable: str = TUNED,
     epochs: int = 6,
     learning_rate: float = 1e-4,
     batch_size: int = 32,
@@ -73,6 +75,12 @@ def fine_tune_for_int8(
         trainable, len(rows), epochs, np.mean(losses), time.monotonic() - started,
     )  # fmt: skip
     return replace(model, network=copy)
+
+
+def count_tuned(model: "TransferModel", trainable: str = TUNED) -> int:
+    """Return how many kernels fine-tuning changes: those of the chosen blocks and the head, the last that the network runs."""
+    chosen, rounded = _places(model, trainable), {id(weight) for weight, _ in kernels(model.network)}
+    return sum(place in chosen and id(weight) in rounded for place, weight in enumerate(model.network.weights))
 
 
 def _places(model: "TransferModel", trainable: str) -> set[int]:

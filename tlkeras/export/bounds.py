@@ -10,6 +10,8 @@ from tlkeras.evaluation.metrics import Measure, wilson
 FEWEST = 100
 """With fewer examples than this, lost accuracy is reported and not judged."""
 _CHANCE = 0.01
+_ERRORS = 3.3
+"""Standard errors that chance passes once in 1,000 times; a model has several outputs."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Bounds:
     Attributes:
         largest: The largest difference of one probability, or of one value in deviations of the values.
         mean: The mean over the examples of each one's largest difference.
+        shift: The mean over the examples of one output's signed difference; refused where it is beyond this by more than
+            its standard error allows. Shrinks like `mean`.
         share: `largest` as a share of the range that the reference's probabilities span over the examples, if that is less;
             `mean` shrinks with it.
         changed: The share of examples whose label may change, ties apart; refused where the 95 % interval lies above it.
@@ -33,6 +37,7 @@ class Bounds:
 
     largest: float
     mean: float
+    shift: float
     share: float
     changed: float = 0.0
     tie: float = 0.0
@@ -41,29 +46,29 @@ class Bounds:
 
 # The same arithmetic in another order: 4e-5 was the most seen on trained networks of 3 to 24 million weights. A label changes
 # only at a tie then.
-_EXACT = Bounds(largest=1e-4, mean=1e-4, share=0.01, tie=2e-4)
-_DYNAMIC = Bounds(largest=1.0, mean=0.06, share=1.0, changed=0.02, tie=0.1, drop=0.01)
+_EXACT = Bounds(largest=1e-4, mean=1e-4, shift=1e-4, share=0.01, tie=2e-4)
+_DYNAMIC = Bounds(largest=1.0, mean=0.06, shift=0.03, share=1.0, changed=0.02, tie=0.1, drop=0.01)
 BOUNDS = {
     "saved_model": _EXACT,
     "tflite_float32": _EXACT,
     "onnx": _EXACT,
     # Weights of 11 bits. A confident network multiplies their rounding: on EfficientNet-Lite0, fine-tuned, 1,000 pictures moved
     # by 0.0007 in the mean and by 0.027 at most, and two labels changed, both at margins below 0.01; on MobileNetV2 by 0.0025.
-    "tflite_float16": Bounds(largest=0.1, mean=0.006, share=0.5, changed=0.005, tie=0.02, drop=0.002),
+    "tflite_float16": Bounds(largest=0.1, mean=0.006, shift=0.003, share=0.5, changed=0.005, tie=0.02, drop=0.002),
     # On the same network dynamic int8 moved by 0.014 in the mean and changed 1.0 % of the labels beyond ties, full int8 0.029
     # and 1.9 %; trained on half the pictures 0.034 and 0.076. Single probabilities go anywhere. Labels and accuracy judge, and
     # the mean only tells a network that still does its work from one that does not.
     "tflite_dynamic": _DYNAMIC,
     "mediapipe_float32": _EXACT,
     "mediapipe_dynamic": _DYNAMIC,
-    "tflite_int8": Bounds(largest=1.0, mean=0.12, share=1.0, changed=0.03, tie=0.1, drop=0.01),
+    "tflite_int8": Bounds(largest=1.0, mean=0.12, shift=0.06, share=1.0, changed=0.03, tie=0.1, drop=0.01),
 }
 
 
 # A SavedModel that decodes JPEG and PNG files with TensorFlow: some pixels differ by 1 of 255. On the same network 1,000
 # pictures moved by 0.0006 in the mean and by 0.022 at most, and one label changed, at a margin of 0.001.
 # Small networks at 32 to 53 pixels feel that more: 23 of them moved by 0.003 to 0.0095 in the mean (docs/gate.md).
-DECODED = Bounds(largest=0.1, mean=0.006, share=0.5, changed=0.005, tie=0.02, drop=0.002)
+DECODED = Bounds(largest=0.1, mean=0.006, shift=0.003, share=0.5, changed=0.005, tie=0.02, drop=0.002)
 
 
 def may_lose(target: str) -> bool:
@@ -82,6 +87,8 @@ class Findings:
         drop: What is lost of the measure, paired.
         worse: The number of examples on which the artefact does worse than the reference.
         better: The number on which it does better.
+        shift: The mean signed difference of each output, shape `(outputs,)`.
+        shift_error: Its standard error.
         spread: How much the reference's outputs vary; 1 for values, whose differences are in deviations.
         unit: What one of the drop's units is: 1, or the deviation of the values.
     """
@@ -92,6 +99,8 @@ class Findings:
     drop: Measure
     worse: int
     better: int
+    shift: np.ndarray
+    shift_error: np.ndarray
     spread: float
     unit: float = 1.0
 
@@ -106,6 +115,10 @@ def beyond(bounds: Bounds, found: Findings, *, measure: str = "accuracy") -> Ite
         yield f"{what} differ by up to {found.difference.max():.1e}{unit}, allowed is {largest:.1e}"
     if found.difference.mean() > mean:
         yield f"{what} differ by {found.difference.mean():.1e}{unit} in the mean, allowed is {mean:.1e}"
+    shift = bounds.shift * largest / bounds.largest
+    pushed = np.abs(found.shift) - _ERRORS * found.shift_error
+    if pushed.max() > shift:
+        yield f"{what} are all moved by {found.shift[pushed.argmax()]:+.1e}{unit} in the mean, allowed is {shift:.1e}"
     n = len(found.changed)
     decided = int((found.changed & (found.margin >= bounds.tie)).sum())
     if decided and wilson(decided, n).low > bounds.changed:

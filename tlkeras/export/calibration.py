@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tlkeras.errors import DataError, TlkerasError
+from tlkeras.export.constants import WEIGHTED
 
 if TYPE_CHECKING:
     from tlkeras.data.examples import Examples
@@ -22,7 +23,6 @@ FEWEST = 100
 """So many must be there, where the training split has as many."""
 _NOISE = 0.1
 """Least correlation of neighbouring pixels; silhouettes at 33 pixels have 0.92, scikit-learn's digits at 8 pixels 0.41."""
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _INTERFACE = ("CAST", "QUANTIZE", "DEQUANTIZE")
 
 Calibration = Callable[[], Iterator[dict[str, np.ndarray]]]
@@ -142,7 +142,7 @@ def check_int8(content: bytes, *, input_dtype: str, output_dtype: str) -> None:
     wrong += [f"output {dtype(place)}" for place in graph.outputs if dtype(place) != output_dtype]
     for operator in graph.operators:
         name = names[_code(model.operatorCodes[operator.opcodeIndex])]
-        if name in _WEIGHTED and dtype(operator.inputs[1]) != "int8":
+        if name in WEIGHTED and dtype(operator.inputs[1]) != "int8":
             wrong.append(f"{name} with {dtype(operator.inputs[1])} weights")
         if name not in _INTERFACE and any(dtype(place) == "float32" for place in operator.outputs):
             wrong.append(f"{name} in float32")

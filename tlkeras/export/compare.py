@@ -29,6 +29,21 @@ def differences(task: str, reference: np.ndarray, outputs: np.ndarray) -> np.nda
     return np.where(np.isfinite(difference), difference, 1.0)
 
 
+def shifts(task: str, reference: np.ndarray, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of each output's signed difference over the examples, and its standard error.
+
+    Rounding pushes single answers either way; what pushes all of them the same way is more than rounding.
+
+    Returns:
+        Two arrays, float64, shape `(outputs,)`; for values in their deviations. What is not finite counts as 1.
+    """
+    signed = outputs.astype(np.float64) - reference
+    signed = np.where(np.isfinite(signed), signed, 1.0)
+    if task == "regression":
+        signed = signed / reference.std(dtype=np.float64)
+    return signed.mean(axis=0), signed.std(axis=0) / np.sqrt(len(signed))
+
+
 def decisions(task: str, outputs: np.ndarray) -> np.ndarray:
     """Return what outputs decide, a row for each example: class indices, label flags, or nothing for values."""
     if task == "regression":

@@ -59,7 +59,7 @@ def write_int8(material: Material, path: Path) -> dict[str, Any]:
 def _judge(path: Path, material: Material, validation: "Examples") -> Parity:
     artifact = Artifact(path, TARGET, path.stat().st_size, material.model.classes, {})
     (result,) = compare_with_keras(
-        [artifact], material.model, validation, sample=_SAMPLE, max_drop=material.max_drop, quiet=True
+        [artifact], material.model, validation, sample=_SAMPLE, max_drop=material.max_drop, outputs_only=True
     )
     return result
 

@@ -35,15 +35,20 @@ def write_mediapipe(material: Material, path: Path, *, quantize: Quantize = "non
     """
     model = material.model
     _check(model)
-    with tempfile.TemporaryDirectory() as folder:
-        save_signatures(model.network, folder, {"serving_default": (_answer(model), _specs(model))})
-        content = convert_saved_model(folder, quantize=quantize)
+    content = convert_mediapipe(model, quantize=quantize)
     content = add_text_metadata(content, name=model.network.name, licence=model.source.facts.get("licence"))
     terms = metadata.contract(model, tensors=BERT_INPUTS)
     if quantize != "none":
         terms["quantization"] = quantize
     path.write_bytes(metadata.seal_tflite(content, terms, metadata.associated_files(model)))
     return terms
+
+
+def convert_mediapipe(model: "TransferModel", *, quantize: Quantize = "none") -> bytes:
+    """Convert a text model to a LiteRT model with MediaPipe's inputs, nothing attached."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_signatures(model.network, folder, {"serving_default": (_answer(model), _specs(model))})
+        return convert_saved_model(folder, quantize=quantize)
 
 
 def _check(model: "TransferModel") -> None:

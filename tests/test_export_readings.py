@@ -1,0 +1,94 @@
+"""Pictures that readers get wrong: the right reader passes, each wrong one is named."""
+
+import numpy as np
+import pytest
+
+from tests.export_models import exported_images, image_examples, image_model
+from tlkeras.data import decode
+from tlkeras.errors import ParityError
+from tlkeras.export import compare, predict
+from tlkeras.export.beneath import Yardstick, problem_with_reader
+from tlkeras.export.readings import _KINDS, Reading, problem_with_reading
+from tlkeras.export.verify import verify
+
+RIGHT = np.tile(np.array([[0.9, 0.1], [0.2, 0.8]]), (4, 1))
+READING = Reading("turned", "as if they were upright", (), RIGHT, RIGHT[:, ::-1])
+
+
+def test_answers_are_those_of_the_nearer_reading():
+    # Half-way is a share of 0.5; the message gives the share.
+    for share, found in ((0.0, ""), (0.49, ""), (0.6, "turned pictures are read as if they were upright (share 0.60)")):
+        assert problem_with_reading(READING, RIGHT + share * (READING.wrong - RIGHT), mean=0.01) == found
+    assert problem_with_reading(READING, RIGHT * np.nan, mean=0.01)
+
+
+def test_a_mistake_that_would_move_no_more_than_rounding_is_not_looked_for():
+    # It would move the answers by 0.7 in the mean: (0.8 + 0.6) / 2.
+    assert problem_with_reading(READING, READING.wrong, mean=0.46)
+    assert not problem_with_reading(READING, READING.wrong, mean=0.47)
+
+
+@pytest.fixture(scope="module")
+def yardstick():
+    return Yardstick(image_model(), image_examples())
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return predict.load_artifact(exported_images()[1].path)
+
+
+def test_right_answers_are_those_of_the_decoder_of_training(yardstick, predictor):
+    assert [reading.kind for reading in yardstick.readings] == list(_KINDS)
+    for reading in yardstick.readings:
+        answers = predict.predict_images(predictor, reading.contents)
+        np.testing.assert_allclose(np.stack([one.probabilities for one in answers]), reading.right, atol=1e-5)
+    assert problem_with_reader(predictor, yardstick, mean=0.0) == ""
+
+
+@pytest.mark.parametrize("kind", list(_KINDS))
+def test_a_reader_with_a_mistake_is_named(kind, yardstick, predictor, monkeypatch):
+    _, mistake, misread = _KINDS[kind]
+    chosen = next(reading.contents for reading in yardstick.readings if reading.kind == kind)
+
+    def read(data, size, *, resize="crop"):
+        return misread(data, size, resize) if data in chosen else decode.decode_image(data, size, resize=resize)
+
+    monkeypatch.setattr(predict, "decode_image", read)
+    assert problem_with_reader(predictor, yardstick, mean=1e-5) == f"{kind} pictures are read {mistake} (share 1.00)"
+
+
+def test_a_reader_that_cannot_read_a_kind_is_named(yardstick, predictor, monkeypatch):
+    def read(data, size, *, resize="crop"):
+        if data.startswith(b"\xff\xd8"):
+            return decode.decode_image(data, size, resize=resize)
+        raise ValueError("no PNG here")
+
+    monkeypatch.setattr(predict, "decode_image", read)
+    problem = problem_with_reader(predictor, yardstick, mean=0.01)
+    assert problem == "transparent pictures, which Keras reads, cannot be read (no PNG here)"
+
+
+def test_a_server_graph_that_ignores_the_orientation_is_named(monkeypatch, tmp_path):
+    import tensorflow as tf
+
+    from tlkeras.export import decode_graph
+    from tlkeras.export.targets import export_model
+
+    monkeypatch.setattr(decode_graph, "_orientation", lambda data: tf.constant(1))
+    artifacts = export_model(image_model(), tmp_path, targets=["saved_model"])
+    with pytest.raises(ParityError, match=r"picture files as they are: turned \(EXIF\) pictures are read as if"):
+        verify(artifacts, image_model(), image_examples())
+
+
+def test_what_pushes_all_answers_one_way_is_told_from_what_pushes_some_either_way():
+    reference = np.full((4, 2), 0.5)
+    shift, error = compare.shifts("classification", reference, reference + np.array([[0.1, -0.1]] * 4))
+    np.testing.assert_allclose(shift, [0.1, -0.1])
+    np.testing.assert_allclose(error, 0, atol=1e-12)
+    sides = np.array([[0.1, -0.1], [-0.1, 0.1]] * 2)
+    shift, error = compare.shifts("classification", reference, reference + sides)
+    np.testing.assert_allclose(shift, 0, atol=1e-12)
+    np.testing.assert_allclose(error, 0.05)
+    values = np.array([[1.0], [3.0]])  # their deviation is 1
+    np.testing.assert_allclose(compare.shifts("regression", values, values + 0.5)[0], 0.5)

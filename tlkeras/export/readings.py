@@ -1,0 +1,159 @@
+"""Pictures that readers get wrong, and what a model answers when they do.
+
+An artefact that reads them wrongly moves towards the answers of the wrong reading. Rounding moves it anywhere, so a few such
+pictures tell the two apart where a mean difference over ordinary ones cannot.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tlkeras.data.decode import decode_image, resize_pixels
+from tlkeras.data.examples import EncodedImages, Examples, ImageArrays, ImageFiles
+from tlkeras.export.reference import as_png, run_keras
+
+if TYPE_CHECKING:
+    from tlkeras.tasks.model import TransferModel
+
+_COUNT = 16
+_ORIENTATION = 0x0112  # EXIF tag, CIPA DC-008
+_LEAST = 1.5
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Pictures of one kind, and the Keras model's answers.
+
+    Attributes:
+        kind: What they are, in words.
+        mistake: What a wrong reader does with them, in words.
+        contents: The files.
+        right: The answers to what they show, shape `(n, outputs)`.
+        wrong: The answers to what the wrong reader sees.
+    """
+
+    kind: str
+    mistake: str
+    contents: tuple[bytes, ...]
+    right: np.ndarray
+    wrong: np.ndarray
+
+
+def make_readings(model: "TransferModel", examples: Examples) -> tuple[Reading, ...]:
+    """Make pictures of each kind from some examples and ask the Keras model for both answers.
+
+    Args:
+        model: A model of pictures.
+        examples: Examples that were already read once.
+    """
+    from tlkeras.features.rows import Rows
+
+    size, resize = model.source.input_size, model.source.resize
+    chosen = np.unique(np.linspace(0, len(examples) - 1, _COUNT).astype(int))
+    squares = [_square(examples, int(row), 2 * size) for row in chosen]
+    readings = []
+    for kind, (encode, mistake, misread) in _KINDS.items():
+        contents = tuple(encode(square) for square in squares)
+        right = np.stack([decode_image(content, size, resize=resize) for content in contents])
+        wrong = np.stack([misread(content, size, resize) for content in contents])
+        outputs = run_keras(model, Rows(np.concatenate([right, wrong])))
+        readings.append(Reading(kind, mistake, contents, *np.split(outputs, 2)))
+    return tuple(readings)
+
+
+def problem_with_reading(reading: Reading, outputs: np.ndarray, *, mean: float) -> str:
+    """Say whether outputs are those of the wrong reading rather than the right one; empty where they are not.
+
+    The differences from the right answers are projected on what the mistake would change: 0 where it was not made, 1 where it
+    was, and where rounding is all that there is, near 0.
+
+    Args:
+        reading: The pictures.
+        outputs: What an artefact answers to them, shape `(n, outputs)`.
+        mean: How far the artefact's outputs move in the mean on ordinary pictures. Where the mistake would move them by less
+            than 1.5 times that, nothing is said.
+    """
+    change = reading.wrong - reading.right
+    if np.abs(change).max(axis=1).mean() < _LEAST * max(mean, 1e-6):
+        return ""
+    share = float(((outputs - reading.right) * change).sum() / np.square(change).sum())
+    return f"{reading.kind} pictures are read {reading.mistake} (share {share:.2f})" if not share < 0.5 else ""
+
+
+def _square(examples: Examples, row: int, side: int) -> np.ndarray:
+    store = examples.store
+    if isinstance(store, ImageArrays):
+        return resize_pixels(store.pixels[row], side)
+    if not isinstance(store, (ImageFiles, EncodedImages)):
+        raise TypeError(f"Pictures come from ImageFiles, EncodedImages or ImageArrays. Received: {type(store).__name__}")
+    return decode_image(store.encoded(row), side)
+
+
+def _jpeg(pixels: np.ndarray, orientation: int | None = None) -> bytes:
+    from PIL import Image
+
+    exif = Image.Exif()
+    if orientation:
+        exif[_ORIENTATION] = orientation
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, format="jpeg", quality=95, exif=exif)
+    return stream.getvalue()
+
+
+def _turned(square: np.ndarray) -> bytes:
+    return _jpeg(np.rot90(square), 6)
+
+
+def _wide(square: np.ndarray) -> bytes:
+    margin = len(square) // 6
+    return _jpeg(square[margin : len(square) - margin])
+
+
+def _grey(square: np.ndarray) -> np.ndarray:
+    return square.astype(np.float64).mean(axis=-1).round().astype(np.uint8)
+
+
+def _transparent(square: np.ndarray) -> bytes:
+    """Make the left half transparent; what it hides stays in the file."""
+    alpha = np.full(square.shape[:2], 255, np.uint8)
+    alpha[:, : len(square) // 2] = 0
+    return as_png(np.dstack([square, alpha]))
+
+
+def _plain(content: bytes) -> np.ndarray:
+    """Return the pixels as they stand in the file, without orientation, transparency or depth."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(content))
+    pixels = np.asarray(image)
+    return np.minimum(pixels, 255).astype(np.uint8) if pixels.ndim == 2 else pixels[..., :3]
+
+
+def _as_it_stands(content: bytes, size: int, resize: str) -> np.ndarray:
+    return resize_pixels(_plain(content), size, resize=resize)
+
+
+_KINDS: dict[str, tuple[Callable[[np.ndarray], bytes], str, Callable[[bytes, int, str], np.ndarray]]] = {
+    "turned (EXIF)": (_turned, "as if they were upright", _as_it_stands),
+    "wide": (
+        _wide,
+        "in another shape",
+        lambda content, size, resize: decode_image(content, size, resize="crop" if resize == "squash" else "squash"),
+    ),
+    "transparent": (_transparent, "without their transparency", _as_it_stands),
+    "16-bit": (lambda square: as_png(_grey(square).astype(np.uint16) * 257), "as if they had 8 bits", _as_it_stands),
+    "grey": (
+        lambda square: as_png(_grey(square)),
+        "as red ones",
+        lambda content, size, resize: decode_image(content, size, resize=resize) * np.array([1, 0, 0], np.uint8),
+    ),
+    "coloured": (
+        _jpeg,
+        "with red and blue exchanged",
+        lambda content, size, resize: decode_image(content, size, resize=resize)[..., ::-1],
+    ),
+}
+"""How a square becomes a file, the mistake in words, and the pixels that a reader sees who makes it."""

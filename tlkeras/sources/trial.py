@@ -1,6 +1,5 @@
-"""Load a foreign model in a child process first: one with little memory and time, whose end harms nobody."""
+"""Load a foreign model in a child process first: with little memory and time, without network; its end harms nobody."""
 
-import contextlib
 import json
 import os
 import subprocess
@@ -10,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from tlkeras.errors import TlkerasError, WeightsError
+from tlkeras.sources.confined import confine
 
 SECONDS = 300
-_WRITES = 1_000_000
-"""Bytes that it may write to a file: Python tries out its folder for temporary files."""
 _ANSWER = "tlkeras trial: "
 
 
 def try_first(path: Path, modality: str, options: Mapping[str, Any], *, seconds: float = SECONDS) -> None:
-    """Load a model in a child process with limited memory, time and files, and no accelerator.
+    """Load a model in a child process with limited memory, time and files, and no network, programs or accelerator.
 
-    Where the system sets no limits (Windows), only the time is limited.
+    What that means on which system: see `tlkeras.sources.confined.confine`.
 
     Args:
         path: The file or folder.
@@ -55,19 +53,10 @@ def memory_for(path: Path) -> int:
     return 6 * 2**30 + 8 * sum(file.stat().st_size for file in files)
 
 
-def _limit(size: int) -> None:
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (size, size))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (_WRITES, _WRITES))
-
-
 def main() -> int:
     """Answer one request from standard input; the return value is the exit code."""
     request = json.load(sys.stdin)
-    _limit(request["bytes"])
+    confine(request["bytes"], SECONDS * (os.cpu_count() or 1))
     from tlkeras.sources import local
 
     load = local.open_image if request["modality"] == "image" else local.open_text

@@ -1,3 +1,4 @@
+import hashlib
 import socket
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +18,7 @@ from tlkeras.features.litert import convert, load_litert
 from tlkeras.sources import text_table
 from tlkeras.sources.blocks import chain
 from tlkeras.sources.encoders import cut_encoder, hidden_states
+from tlkeras.sources.hub_presets import cached_preset, fetch_preset
 from tlkeras.sources.local import open_text
 from tlkeras.sources.macs import count_macs
 from tlkeras.sources.packaged import MINILM_L3, MINILM_L6, weights_file
@@ -200,6 +202,20 @@ def test_a_presets_folder_is_opened_as_a_users_own(preset):
     whole = backbone({tensor.name: values[tensor.name] for tensor in backbone.inputs})
     whole = whole["sequence_output"] if isinstance(whole, dict) else whole
     np.testing.assert_array_equal(chain(opened.blocks, name="all")(ids)[0], whole)
+
+
+def test_the_weights_of_a_preset_may_not_change_after_their_first_use(monkeypatch, tmp_path):
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
+    folder = cached_preset("keras/bert/keras/tiny/1")
+    folder.mkdir(parents=True)
+    (folder / "model.weights.h5").write_bytes(b"weights")
+    options = {"instead": "", "package": ""}
+    first, again = (fetch_preset("tiny", "keras/bert/keras/tiny/1", **options) for _ in range(2))
+    assert first == again
+    assert first.sha256 == hashlib.sha256(b"weights").hexdigest()
+    (folder / "model.weights.h5").write_bytes(b"other")
+    with pytest.raises(WeightsError, match=r"model\.weights\.h5 has changed since it was downloaded"):
+        fetch_preset("tiny", "keras/bert/keras/tiny/1", **options)
 
 
 @pytest.mark.parametrize("name", ["bert_tiny_en_uncased", "f_net_base_en"])

@@ -1,5 +1,6 @@
 """Downloads of weights: files whose content is checked, and their failure in one message that names the ways out."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ def fetch(download: Download, what: str, *, instead: str, package: str) -> Path:
     elif download.digest:
         _check(path, download.digest, what)
     if download.digest is None:
-        _check_against_first(path)
+        check_against_first(path)
     return path
 
 
@@ -76,15 +77,22 @@ def _check(path: Path, digest: str | None, what: str) -> None:
         )
 
 
-def _check_against_first(path: Path) -> None:
+def check_against_first(path: Path) -> str:
+    """Return the SHA-256 of a downloaded file after comparing it with what was written down beside it the first time.
+
+    Raises:
+        WeightsError: The file has changed since.
+    """
     record, digest = path.with_name(f"{path.name}.sha256"), sha256(path)
     if not record.exists():
-        write_text(record, f"{digest}\n")
+        with contextlib.suppress(OSError):  # a cache that can be read only
+            write_text(record, f"{digest}\n")
     elif (first := record.read_text(encoding="utf-8").strip()) != digest:
         raise WeightsError(
             f"{path} has changed since it was downloaded. Received sha256 {digest}, recorded {first}. "
             f"Delete it and {record.name} to download it again."
         )
+    return digest
 
 
 def sha256(path: Path) -> str:

@@ -4,14 +4,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlkeras.sources.download import downloading, sha256
+from tlkeras.sources.download import check_against_first, downloading
 
 WEIGHTS = "model.weights.h5"
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A preset on disk, and the SHA-256 of its weights; publishers of presets state none to compare it with."""
+    """A preset on disk, and the SHA-256 of its weights; publishers of presets state none, so that of the first use is kept."""
 
     folder: Path
     sha256: str
@@ -33,7 +33,7 @@ def fetch_preset(name: str, handle: str, *, instead: str, package: str) -> Prese
         package: See `downloading`.
 
     Raises:
-        WeightsError: It cannot be fetched.
+        WeightsError: It cannot be fetched, or its weights have changed since they were first used.
     """
     folder = cached_preset(handle)
     if not (folder / WEIGHTS).exists():
@@ -41,4 +41,4 @@ def fetch_preset(name: str, handle: str, *, instead: str, package: str) -> Prese
             import kagglehub
 
             folder = Path(kagglehub.model_download(handle))
-    return Preset(folder, sha256(folder / WEIGHTS))
+    return Preset(folder, check_against_first(folder / WEIGHTS))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tlkeras.files import plain, safe_cell, write_file, write_json, write_text
+from tlkeras.files import plain, printable, safe_cell, write_file, write_json, write_text
 
 
 def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -87,3 +87,8 @@ def test_a_cell_that_a_spreadsheet_would_run_gets_an_apostrophe(cell):
 
 def test_an_ordinary_cell_stays():
     assert safe_cell("a=b") == "a=b"
+
+
+def test_what_moves_a_cursor_or_cannot_be_encoded_is_escaped_on_a_terminal():
+    assert printable("cat\x1b[2J\rdog\x07\u202e\udcff") == "cat\\x1b[2J\\rdog\\x07\\u202e\\udcff"
+    assert printable("Käse 猫\n\tx") == "Käse 猫\n\tx"

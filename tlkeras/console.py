@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from tlkeras.errors import TlkerasError
+from tlkeras.files import printable
 
 if TYPE_CHECKING:
     from tlkeras.sources.model import Block
@@ -38,6 +39,7 @@ def hide_messages() -> None:
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows: as a rich table on a terminal, in aligned plain columns elsewhere."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         from tlkeras.summary import format_table
 
@@ -85,7 +87,7 @@ def block_row(block: "Block") -> tuple[str, ...]:
 def show_parts(parts: "Iterable[str | tuple[Sequence[str], Sequence[Sequence[str]]]]") -> None:
     """Print lines, and tables given as a header and its rows, as they come."""
     for part in parts:
-        print(part) if isinstance(part, str) else print_table(*part)
+        print(printable(part)) if isinstance(part, str) else print_table(*part)
 
 
 def demo_text(command: str) -> str:
@@ -140,7 +142,7 @@ def explain(error: BaseException, debug: bool) -> int:
     _log.debug("%s", message, exc_info=error)
     if debug:
         traceback.print_exception(error)
-    print(message if code == 130 else f"Error: {message}", file=sys.stderr)
+    print(message if code == 130 else f"Error: {printable(message)}", file=sys.stderr)
     return code
 
 
@@ -174,7 +176,7 @@ class _Messages(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         warns = record.levelno >= logging.WARNING
-        text = f"{record.levelname.capitalize()}: {record.getMessage()}" if warns else record.getMessage()
+        text = printable(f"{record.levelname.capitalize()}: {record.getMessage()}" if warns else record.getMessage())
         if self.console:
             self.console.print(text, markup=False, soft_wrap=True, style="yellow" if warns else None)
         else:

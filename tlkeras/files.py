@@ -72,3 +72,11 @@ def safe_cell(value: object) -> str:
     """Return a value as a table cell that no spreadsheet runs as a formula: such a start gets an apostrophe in front."""
     text = str(value)
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def printable(text: str) -> str:
+    """Return a text for a terminal or a log: what could move a cursor or cannot be encoded is escaped, but for line breaks.
+
+    Names of files, classes and columns may hold anything.
+    """
+    return "".join(one if one.isprintable() or one in "\n\t" else ascii(one)[1:-1] for one in text)

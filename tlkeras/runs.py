@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tlkeras.errors import ParityError, TlkerasError
-from tlkeras.files import plain, write_file, write_json, write_text
+from tlkeras.files import plain, printable, write_file, write_json, write_text
 from tlkeras.machine import environment
 from tlkeras.summary import summary_lines
 
@@ -254,8 +254,13 @@ class _Console(logging.Handler):
     """Plain lines on whatever stdout is at the time, so that notebooks and captured output get them."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        sys.stdout.write(self.format(record) + "\n")
+        sys.stdout.write(printable(self.format(record)) + "\n")
         sys.stdout.flush()
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def _start_log(file: Path) -> None:
@@ -266,7 +271,7 @@ def _start_log(file: Path) -> None:
         _log.setLevel(logging.INFO)
     handler = logging.FileHandler(file, encoding="utf-8")
     handler.set_name(_LOCK)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     _log.addHandler(handler)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tlkeras.data.archives import ARCHIVE_SUFFIXES, unpack
@@ -23,6 +23,7 @@ from tlkeras.data.table_folders import read_picture_metadata, read_tables_by_par
 from tlkeras.data.tables import load_text_folder, texts_from_table
 from tlkeras.data.targets import MultiLabelTargets, ValueTargets
 from tlkeras.errors import DataError
+from tlkeras.files import printable
 
 _LOGGER = logging.getLogger("tlkeras")
 MOST_BROKEN = 100
@@ -269,14 +270,14 @@ def _holds_only(folder: Path, wanted: frozenset[str], unwanted: frozenset[str]) 
 def _report(splits: Splits, data: str | Path) -> Splits:
     kind = "pictures" if splits.modality == "image" else "texts"
     counts = ", ".join(f"{len(getattr(splits, name)):,} {name}" for name in PARTS)
-    _LOGGER.info("Data: %s %s; %s", counts, kind, _printable(_targets_in_words(splits)))
+    _LOGGER.info("Data: %s %s; %s", counts, kind, printable(_targets_in_words(splits)))
     for note in splits.notes:
-        _LOGGER.info("%s", _printable(note))
+        _LOGGER.info("%s", printable(note))
     if splits.skipped:
         reasons = Counter(skipped.reason for skipped in splits.skipped).most_common(5)
-        _LOGGER.warning("Skipped %d: %s", len(splits.skipped), _printable("; ".join(f"{n} x {why}" for why, n in reasons)))
+        _LOGGER.warning("Skipped %d: %s", len(splits.skipped), printable("; ".join(f"{n} x {why}" for why, n in reasons)))
         for skipped in splits.skipped[:3]:
-            _LOGGER.warning("  %s: %s", _printable(skipped.where), _printable(skipped.reason))
+            _LOGGER.warning("  %s: %s", printable(skipped.where), printable(skipped.reason))
     if not str(data).startswith("sample"):
         _LOGGER.info("What else may be wrong with it (copies, blank or mislabelled examples …): tlkeras check %s", data)
     return splits
@@ -289,8 +290,3 @@ def _targets_in_words(splits: Splits) -> str:
     classes = ", ".join(splits.classes[:10]) + (", …" if len(splits.classes) > 10 else "")
     kind = "labels, any number of them each" if isinstance(targets, MultiLabelTargets) else "classes"
     return f"{len(splits.classes)} {kind}: {classes}"
-
-
-def _printable(text: Iterable[str]) -> str:
-    """Escape what could move a terminal's cursor or cannot be encoded; file names may hold anything."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tlkeras.data.health.finding import Finding
+from tlkeras.files import printable
 from tlkeras.report.check import CheckReport
 from tlkeras.report.check_files import quarantine_lines
 from tlkeras.report.check_settings import CheckSettings
@@ -32,20 +33,20 @@ def check_lines(report: CheckReport, folder: Path, settings: CheckSettings | Non
         usable = f", {report.usable:,} of them usable" if report.usable < report.examples else ""
         classes = f", {len(report.classes)} class{'' if len(report.classes) == 1 else 'es'}" if report.classes else ""
         pace = "" if report.deep else f", {report.examples / max(report.seconds, 1e-9):,.0f} a second"
-        yield _plain(f"{report.origin}: {report.examples:,} {kind}{usable}{classes}; {report.seconds:.1f} s{pace}")
+        yield printable(f"{report.origin}: {report.examples:,} {kind}{usable}{classes}; {report.seconds:.1f} s{pace}")
     for note in report.notes:
-        yield _plain(note)
+        yield printable(note)
     for finding in report.findings:
         if finding.severity != "note":
             yield ""
-            yield from map(_plain, _finding_lines(finding))
+            yield from map(printable, _finding_lines(finding))
     if report.count("note"):
         yield ""
     for finding in report.findings:
         if finding.severity == "note":
             first = finding.offenders[0] if finding.offenders else None
             example = f" (such as {first.where}{f': {first.detail}' if first.detail else ''})" if first else ""
-            yield _plain(f"{_MARKS['note']:8} {finding.headline}{example}")
+            yield printable(f"{_MARKS['note']:8} {finding.headline}{example}")
     yield ""
     yield report.verdict
     yield (
@@ -75,19 +76,14 @@ def _next(report: CheckReport, folder: Path, settings: CheckSettings) -> Iterato
     quarantine = f" --quarantine {shlex.quote(str(folder / 'quarantine.csv'))}" if rows else ""
     again = f"{shlex.quote(report.origin)}{_flags(settings)}"
     if recipe and report.passed:
-        yield _plain(f"Next: tlkeras run {recipe} --data {again}{quarantine}")
+        yield printable(f"Next: tlkeras run {recipe} --data {again}{quarantine}")
     elif recipe:
-        yield _plain(f"Next: mend what is an error, and look again: tlkeras check {again}{quarantine}")
+        yield printable(f"Next: mend what is an error, and look again: tlkeras check {again}{quarantine}")
     if recipe and report.passed and not report.deep and settings.target in (None, "class"):
-        yield _plain(f"Likely label errors: tlkeras check {again} --deep")
+        yield printable(f"Likely label errors: tlkeras check {again} --deep")
 
 
 def _flags(settings: CheckSettings) -> str:
     """Return the flags that say what the columns hold, as `check` and `run` both take them."""
     given = {name: getattr(settings, name) for name in _SHARED}
     return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items() if value)
-
-
-def _plain(text: str) -> str:
-    """Escape what could move a terminal's cursor or cannot be encoded; file names may hold anything."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

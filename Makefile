@@ -3,6 +3,7 @@
 #   make test         every check: format, lint, types, tests
 #   make test-all     the same and the slow tests: every network of the shelf
 #   make lint         the quick ones of them
+#   make audit        look up known vulnerabilities of the installed packages (needs a network)
 #   make test-colab   the tests with the versions that stock Colab has (needs Python 3.13)
 #   make notebooks    write the notebooks anew from the recipes
 #   make clean        remove the environments, caches and builds; runs stay
@@ -17,7 +18,7 @@ bin := .venv/bin
 pip := -m pip install --quiet --quiet --disable-pip-version-check
 colab := .venv-colab/bin/python
 
-.PHONY: demo test test-all lint test-colab notebooks clean
+.PHONY: demo test test-all lint audit test-colab notebooks clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -34,6 +35,11 @@ lint: .venv/installed-test
 	@$(bin)/ruff check .
 	@$(bin)/mypy
 
+audit: .venv/installed
+	@test -x .venv-audit/bin/pip-audit || { .venv/bin/python -m venv .venv-audit && .venv-audit/bin/python $(pip) 'pip-audit>=2.7'; }
+	@$(bin)/python -m pip freeze --exclude-editable > .venv-audit/installed.txt
+	@.venv-audit/bin/pip-audit --strict --requirement .venv-audit/installed.txt --no-deps --disable-pip --progress-spinner off
+
 notebooks: .venv/installed-test
 	@$(bin)/python notebooks/build.py
 
@@ -41,7 +47,7 @@ test-colab: .venv-colab/installed
 	@$(colab) -m pytest -n 2 --dist loadfile
 
 clean:
-	rm -rf .venv .venv-colab build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-colab .venv-audit build dist .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

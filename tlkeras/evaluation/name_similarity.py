@@ -8,9 +8,10 @@ import numpy as np
 from tlkeras.data.examples import Examples, Texts
 from tlkeras.data.targets import NoTargets
 from tlkeras.features.cache import cache_key, cached_rows
-from tlkeras.features.inputs import read_inputs
-from tlkeras.features.pooled import example_digests, pooled_network
+from tlkeras.features.inputs import example_digests, read_inputs
+from tlkeras.features.pool import pool_block
 from tlkeras.features.rows import ordered_batches
+from tlkeras.sources.blocks import chain
 from tlkeras.sources.catalog import list_sources
 from tlkeras.sources.text import load_text_source
 
@@ -43,8 +44,8 @@ def compare_names(classes: Sequence[str], source_classes: Sequence[str]) -> Name
         classes: Our class names; underscores and hyphens count as spaces.
         source_classes: The source's.
     """
-    ours, theirs = embed_names(classes), embed_names(source_classes)
-    cosine = ours @ theirs.T
+    vectors = embed_names([*classes, *source_classes])  # at once: the encoder is loaded for those that are not known
+    cosine = vectors[: len(classes)] @ vectors[len(classes) :].T
     best = cosine.argmax(axis=1)
     return NameSimilarity(
         mean=float(cosine.max(axis=1).mean()),
@@ -63,7 +64,7 @@ def embed_names(names: Sequence[str]) -> np.ndarray:
     def compute(indices: np.ndarray) -> np.ndarray:
         source = load_text_source(ENCODER, sequence_length=LONGEST_NAME)
         inputs = read_inputs(examples.take(indices), source)
-        network = pooled_network(source, (len(source.blocks),))
+        network = chain((*source.blocks, pool_block(source.network.outputs)), name="names")
         (top,) = network.outputs
         vectors = np.empty((len(inputs), int(top.shape[-1])), np.float32)
         for batch in ordered_batches(inputs, 256):  # so few that compiling would take longer

@@ -6,8 +6,12 @@ Each gives what every example would get from a model that was fitted without it,
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 RIDGE_STRENGTHS = tuple(10.0 ** (power / 2) for power in range(-4, 9))
 """Strengths of ridge regularization, in units of the mean eigenvalue of the features' scatter matrix."""
@@ -119,10 +123,11 @@ def logistic_probe(
     """
     folds = stratified_folds(labels, seed=seed)
     u, squared = _left_basis(features.astype(np.float64))
-    x = u * np.sqrt(squared)  # the same distances in fewer columns, and so the same solution
+    x = (u * np.sqrt(squared)).astype(np.float32)  # the same distances in fewer columns, and so the same solution
     best: tuple[float, np.ndarray, float] | None = None
+    models: dict[int, LogisticRegression] = {}
     for strength in strengths:
-        outputs = _held_out(x, labels, classes, folds, strength)
+        outputs = _held_out(x, labels, classes, folds, strength, models)
         own = outputs[np.arange(len(labels)), labels]
         loss = float(-np.mean(np.log(np.maximum(own, 1e-12))))
         if best is not None and loss > best[0]:
@@ -144,7 +149,10 @@ def stratified_folds(labels: np.ndarray, *, seed: int = 0, folds: int = FOLDS) -
     return dealt
 
 
-def _held_out(x: np.ndarray, labels: np.ndarray, classes: int, folds: np.ndarray, strength: float) -> np.ndarray:
+def _held_out(
+    x: np.ndarray, labels: np.ndarray, classes: int, folds: np.ndarray, strength: float, models: "dict[int, LogisticRegression]"
+) -> np.ndarray:
+    """What each example gets from a model of the other folds; `models`, by fold, go on from where the last strength ended."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
@@ -156,8 +164,9 @@ def _held_out(x: np.ndarray, labels: np.ndarray, classes: int, folds: np.ndarray
         if len(known) < 2:
             outputs[np.ix_(held, known)] = 1.0
             continue
+        model = models.setdefault(fold, LogisticRegression(max_iter=200, warm_start=True)).set_params(C=strength)
         with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model = LogisticRegression(C=strength, max_iter=200).fit(x[train], labels[train])
+            model.fit(x[train], labels[train])
         outputs[np.ix_(held, known)] = model.predict_proba(x[held])
     return outputs

@@ -23,9 +23,10 @@ import tensorflow as tf
 import tlkeras as tl
 from tlkeras.features.engine import compiled, run_step
 from tlkeras.features.litert_quick import convert_quickly
-from tlkeras.features.pooled import pooled_network
+from tlkeras.features.pool import pool_block
 from tlkeras.features.rows import Rows
 from tlkeras.features.workers import run_litert
+from tlkeras.sources.blocks import chain
 from tlkeras.sources.macs import count_macs
 
 NETWORKS = (("mobilenet_v2", 97), ("mobilenet_v2", 161), ("efficientnet_lite0", 97), ("efficientnet_lite0", 161))
@@ -53,7 +54,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     for name, size in NETWORKS:
         source = tl.load_image_source(name, image_size=size)
-        network = pooled_network(source, [len(source.blocks)])
+        network = chain((*source.blocks, pool_block(source.network.outputs)), name="pooled")
         pixels = np.random.default_rng(0).integers(0, 256, (count, size, size, 3)).astype(np.uint8)
         rows, macs = Rows(pixels), count_macs(network, size)
         step = compiled(network, [rows])

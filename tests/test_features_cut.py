@@ -5,13 +5,12 @@ import numpy as np
 
 from tests.networks import squares, tiny_source
 from tlkeras.errors import TlkerasError
-from tlkeras.features import cut, passes
+from tlkeras.features import passes
 from tlkeras.features.cut import activations, may_keep
 from tlkeras.features.engine import run_network
 from tlkeras.features.inputs import read_inputs
-from tlkeras.features.rows import Rows, ragged
+from tlkeras.features.rows import ragged
 from tlkeras.sources.blocks import chain
-from tlkeras.sources.macs import count_macs
 from tlkeras.sources.model import Block
 
 
@@ -39,7 +38,7 @@ def test_litert_gives_what_tensorflow_gives_at_every_cut(monkeypatch):
     source = tiny_source()
     train, val = read_inputs(squares(20, seed=0), source), read_inputs(squares(7, seed=1), source)
     expected = activations(source.blocks, [1, 3], train, val)
-    monkeypatch.setattr(cut, "litert_pays", lambda *_: True)
+    monkeypatch.setattr(passes, "LEAST_BYTES", 0)
     monkeypatch.setattr(passes, "compiled", None)  # TensorFlow's engine would fail
     found = activations(source.blocks, [1, 3], train, val)
     for got, wanted in zip(found, expected, strict=True):
@@ -47,30 +46,38 @@ def test_litert_gives_what_tensorflow_gives_at_every_cut(monkeypatch):
             np.testing.assert_allclose(got[index][0].values, wanted[index][0].values, atol=1e-5)
 
 
-def test_litert_is_taken_from_so_many_multiplications_on_for_pictures_only(monkeypatch):
-    source = tiny_source()
-    rows = read_inputs(squares(20, seed=0), source)
-    monkeypatch.setattr(cut, "LITERT_EXAMPLES", 20)
-    monkeypatch.setattr(cut, "LITERT_MACS", 20 * count_macs(source.network, source.input_size))
-    assert cut.litert_pays(source.blocks, [rows])
-    assert not cut.litert_pays(source.blocks, [Rows(rows.values[:19])])
-    monkeypatch.setattr(cut, "LITERT_EXAMPLES", 0)
-    assert not cut.litert_pays(source.blocks, [Rows(rows.values[:19])])
-    assert not cut.litert_pays(_text_blocks(), [ragged([np.arange(9)] * 30)])
+def test_litert_computes_pictures_of_a_fixed_size_by_networks_that_are_neither_tiny_nor_huge(monkeypatch):
+    network = tiny_source().network
+    size = sum(4 * int(np.prod(weight.shape)) for weight in network.weights)
+    for least, most, expected in ((size, size, True), (size + 1, 10 * size, False), (0, size - 1, False)):
+        monkeypatch.setattr(passes, "LEAST_BYTES", least)
+        monkeypatch.setattr(passes, "MOST_BYTES", most)
+        assert passes.computes_in_litert(network) is expected
+    monkeypatch.setattr(passes, "LEAST_BYTES", 0)
+    monkeypatch.setattr(passes, "MOST_BYTES", 10 * size)
+    free = keras.Input((None, None, 3))
+    assert not passes.computes_in_litert(keras.Model(free, keras.layers.Conv2D(4, 3)(free)))
+    assert not passes.computes_in_litert(chain(_text_blocks(), name="x"))
 
 
-def test_what_litert_lacks_runs_in_tensorflow(monkeypatch):
+def test_what_litert_lacks_runs_in_tensorflow_and_it_is_not_tried_again(monkeypatch, tmp_path):
     source = tiny_source()
     rows = read_inputs(squares(4, seed=0), source)
+    tried = []
 
     def refuse(*_):
+        tried.append(1)
         raise TlkerasError("no such operation")
 
     expected = activations(source.blocks, [2], rows)[0][2][0].values
-    monkeypatch.setattr(cut, "litert_pays", lambda *_: True)
+    monkeypatch.setattr(passes, "LEAST_BYTES", 0)
     monkeypatch.setattr(passes, "convert_quickly", refuse)
-    monkeypatch.setenv("TLKERAS_CACHE", "off")  # which may hold the file already
-    np.testing.assert_array_equal(activations(source.blocks, [2], rows)[0][2][0].values, expected)
+    monkeypatch.setenv("TLKERAS_CACHE", str(tmp_path))
+    for seed in (0, 1):
+        found = activations(source.blocks, [2], read_inputs(squares(4, seed=seed), source))[0][2][0].values
+        if seed == 0:
+            np.testing.assert_array_equal(found, expected)
+    assert len(tried) == 1
 
 
 def _text_blocks() -> tuple[Block, ...]:

@@ -12,10 +12,11 @@ from tlkeras.data.decode import read_sizes
 from tlkeras.data.examples import Examples, ImageFiles, Texts
 from tlkeras.data.targets import NoTargets
 from tlkeras.errors import TlkerasError
-from tlkeras.features import inputs, pooled, workers
+from tlkeras.features import inputs, passes, pooled, workers
 from tlkeras.features.engine import run_network
-from tlkeras.features.inputs import SharedPixels, read_inputs
-from tlkeras.features.pooled import example_digests, pooled_features, prepare
+from tlkeras.features.inputs import SharedPixels, example_digests, read_inputs
+from tlkeras.features.passes import computes_in_litert
+from tlkeras.features.pooled import noise, pooled_features, prepare
 from tlkeras.features.rows import ragged
 from tlkeras.features.workers import latency_ms, run_litert
 from tlkeras.sources.blocks import chain
@@ -63,8 +64,8 @@ def test_the_top_is_pooled_as_the_head_of_a_model_pools_it(build):
     else:
         inputs = read_inputs(squares(4, seed=0), source)
     expected = run_network(chain((*source.blocks, mean_pool(source)), name="whole"), [inputs])[0].values
-    np.testing.assert_allclose(run_network(ready.network, [inputs])[0].values, expected, atol=1e-6)
-    content = ready.converted()
+    np.testing.assert_allclose(run_network(ready.frozen.network, [inputs])[0].values, expected, atol=1e-6)
+    content = ready.frozen.converted()
     assert content is not None
     np.testing.assert_allclose(run_litert(content, inputs)[0], expected, atol=1e-5)
 
@@ -73,10 +74,10 @@ def test_rows_of_all_lengths_come_back_in_their_order_from_several_interpreters(
     ready = prepare(_text_source(), [1, 2])
     generator = np.random.default_rng(0)
     rows = ragged([generator.integers(1, 50, length).astype(np.int32) for length in generator.integers(1, 9, 40)], fill=0)
-    content = ready.converted()
+    content = ready.frozen.converted()
     assert content is not None
     found = run_litert(content, rows, workers=3)
-    for values, expected in zip(found, run_network(ready.network, [rows]), strict=True):
+    for values, expected in zip(found, run_network(ready.frozen.network, [rows]), strict=True):
         np.testing.assert_allclose(values, expected.values, atol=1e-5)
 
 
@@ -96,19 +97,17 @@ def test_what_was_computed_is_kept_and_only_new_examples_are_added(source, monke
     np.testing.assert_array_equal(again[0][:8], first[0])
 
 
-def test_another_scaling_another_weight_and_another_size_are_another_network(source):
-    same = prepare(source).identity
-    assert prepare(tiny_source()).identity == same
+def test_another_scaling_and_another_weight_are_another_network(source):
+    (same,) = prepare(source).frozen.identities
+    assert prepare(tiny_source()).frozen.identities == (same,)
     image = keras.Input((SIZE, SIZE, 3))
     darker = Block("block_0", keras.Model(image, source.blocks[0].network(keras.layers.Rescaling(0.5)(image))))
     scaled = replace(source, blocks=(darker, *source.blocks[1:]))
     other = tiny_source()
     kernel = other.network.weights[0]
     kernel.assign(kernel.numpy() + 1e-6)  # too little to show in the rounded answers
-    identities = [prepare(one).identity for one in (scaled, other, replace(source, resize="squash"))]
-    assert identities[0]["weights"] == same["weights"]  # so the weights alone would have mixed them up
-    assert identities[1]["answers"] == same["answers"]
-    assert all(identity != same for identity in identities)
+    for changed in (scaled, other):
+        assert prepare(changed).frozen.identities != (same,)
 
 
 def test_without_litert_the_features_come_from_tensorflow_and_there_is_no_latency(source, monkeypatch):
@@ -117,62 +116,48 @@ def test_without_litert_the_features_come_from_tensorflow_and_there_is_no_latenc
     def refuse(*_, **__):
         raise TlkerasError("LiteRT has no operation for X")
 
-    monkeypatch.setattr(pooled, "convert_quickly", refuse)
+    monkeypatch.setattr(passes, "convert_quickly", refuse)
     monkeypatch.setenv("TLKERAS_CACHE", "off")
     ready = prepare(source)
     found, _ = pooled_features(ready, squares(5, seed=1))
     np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
-    assert latency_ms(ready) is None
+    assert latency_ms(ready.frozen, noise(ready.source)) is None
 
 
 def test_latency_is_measured_once_for_a_network(source, monkeypatch):
-    first = latency_ms(prepare(source))
+    first = latency_ms(prepare(source).frozen, noise(source))
     assert first is not None
     assert first > 0
     monkeypatch.setattr(workers, "open_runner", lambda *_, **__: pytest.fail("measured again"))
-    assert latency_ms(prepare(source)) == first
+    assert latency_ms(prepare(source).frozen, noise(source)) == first
 
 
 def test_a_file_that_was_converted_or_refused_is_kept_for_later(source, monkeypatch):
-    content = prepare(source).converted()
+    content = prepare(source).frozen.converted()
     assert content is not None
 
     def refuse(*_, **__):
         raise TlkerasError("LiteRT has no operation for X")
 
-    monkeypatch.setattr(pooled, "convert_quickly", refuse)
-    assert prepare(source).converted() == content
-    assert prepare(source, [1]).converted() is None  # another network
-    monkeypatch.setattr(pooled, "convert_quickly", lambda *_, **__: pytest.fail("tried again"))
-    assert prepare(source, [1]).converted() is None
+    monkeypatch.setattr(passes, "convert_quickly", refuse)
+    assert prepare(source).frozen.converted() == content
+    assert prepare(source, [1]).frozen.converted() is None  # another network
+    monkeypatch.setattr(passes, "convert_quickly", lambda *_, **__: pytest.fail("tried again"))
+    assert prepare(source, [1]).frozen.converted() is None
 
 
-def test_texts_are_read_in_tensorflow_unless_a_file_was_converted_already(monkeypatch):
-    ready = prepare(_text_source())
-    assert not ready.pays()
-    assert prepare(tiny_source()).pays()
-    engines: list[str] = []
-
-    def note(run):
-        def noted(*given):
-            engines.append(run.__name__)
-            return run(*given)
-
-        return noted
-
-    monkeypatch.setattr(pooled, "run_network", note(run_network))
-    monkeypatch.setattr(pooled, "run_litert", note(run_litert))
+def test_texts_are_read_in_tensorflow_and_have_a_latency_in_litert(monkeypatch):
+    source = _text_source()
+    ready = prepare(source)
+    assert not computes_in_litert(ready.frozen.network)
+    assert latency_ms(ready.frozen, noise(source)) is not None
+    monkeypatch.setattr(passes, "run_litert", lambda *_, **__: pytest.fail("texts went through LiteRT"))
     texts = ("a", "word", "more", "of", "each")
     tokens = ragged([np.array([place + 1, 2], np.int32) for place in range(len(texts))], fill=0)
     monkeypatch.setattr(pooled, "read_inputs", lambda *_: tokens)
     examples = Examples(np.array(texts), Texts(texts, np.arange(len(texts))), NoTargets(len(texts)))
-    first, _ = pooled_features(ready, examples.take(range(0, 5)))
-    assert latency_ms(ready) is not None
-    assert ready.pays()
-    monkeypatch.setattr(pooled, "cached_rows", lambda key, digests, compute: (compute(np.arange(len(digests))), len(digests)))
-    second, _ = pooled_features(ready, examples)
-    assert engines == ["run_network", "run_litert"]
-    np.testing.assert_allclose(first[0], second[0], atol=1e-5)
+    (found,), computed = pooled_features(ready, examples)
+    assert (found.shape, computed) == ((5, 6), 5)
 
 
 def test_pictures_for_several_sizes_are_decoded_once_and_are_what_each_source_reads(source, monkeypatch):

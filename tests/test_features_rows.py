@@ -61,7 +61,7 @@ def test_tokens_that_may_not_fit_the_memory_go_through_a_file_and_are_the_same(m
     own = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
     own.pre_tokenizer = pre_tokenizers.Whitespace()
     texts = tuple(" ".join("abcd"[n % k] for n in range(k)) for k in (1, 3, 2, 4, 1))
-    source: Any = SimpleNamespace(name="tiny", modality="text", tokenizer=own, input_size=3, pad_id=9)
+    source: Any = SimpleNamespace(name="tiny", modality="text", tokenizer=own, input_size=3, pad_id=9, resize="crop")
     examples = Examples(np.arange(5).astype(str), Texts(texts, np.arange(5)), NoTargets(5))
     held = inputs.read_inputs(examples, source)
     monkeypatch.setattr(inputs, "available_bytes", lambda: 0)

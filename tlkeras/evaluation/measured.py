@@ -18,7 +18,7 @@ from tlkeras.evaluation.metrics import Measure
 from tlkeras.evaluation.name_similarity import NameSimilarity, can_compare_names, compare_names
 from tlkeras.evaluation.ranking import order
 from tlkeras.features.distance import Distance, domain_distances
-from tlkeras.features.pooled import FeaturePass, pooled_features, prepare
+from tlkeras.features.pooled import FeaturePass, noise, pooled_features, prepare
 from tlkeras.features.rows import Rows
 from tlkeras.features.workers import latency_ms
 from tlkeras.sources.class_names import source_classes
@@ -41,6 +41,7 @@ class Measured:
         names: See `RankedSource.names`.
         distances: See `RankedSource.distances`.
         seconds: What all that took, loading included.
+        computed: The number of examples whose features were not in the cache.
     """
 
     source: SourceModel
@@ -49,6 +50,7 @@ class Measured:
     names: NameSimilarity | None
     distances: Mapping[str, Distance]
     seconds: float
+    computed: int
 
 
 def objection(name: str, modality: str, limits: Limits) -> str | None:
@@ -87,11 +89,11 @@ def measure(
     if reason:
         return reason
     ready = prepare(source)
-    latency = latency_ms(ready) if facts or limits.milliseconds is not None else None
+    latency = latency_ms(ready.frozen, noise(source)) if facts or limits.milliseconds is not None else None
     reason = limits.too_slow(latency)
     if reason:
         return reason
-    (features,), _ = pooled_features(ready, examples, read=read)
+    (features,), computed = pooled_features(ready, examples, read=read)
     return Measured(
         source=source,
         scores=score_features(features, examples, splits, source, scores=scores),
@@ -99,6 +101,7 @@ def measure(
         names=_names(source, splits) if facts else None,
         distances=_distances(ready, features) if facts else {},
         seconds=time.monotonic() - started,
+        computed=computed,
     )
 
 

@@ -204,4 +204,5 @@ def _missing(sources: Sequence[RankedSource], splits: Splits) -> list[str]:
 def _progress(one: Measured, metric: str) -> str:
     latency = f", {one.latency:.1f} ms" if one.latency is not None else ""
     values = one.scores.values
-    return f"explained {values['explained']:.3f}, {metric} {values['ridge']:.3f}{latency}, ranked in {one.seconds:.1f} s"
+    read = "" if one.computed else ", features read from the cache"
+    return f"explained {values['explained']:.3f}, {metric} {values['ridge']:.3f}{latency}, ranked in {one.seconds:.1f} s{read}"

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def write_arrays(key: str, arrays: Mapping[str, np.ndarray]) -> None:
 
     try:
         write_file(path, write)
-        keep_within_budget(path)
+        keep_within_budget([path])
     except OSError as error:
         log.warning("Nothing was kept in the cache %s: %s", path.parent, error)
 
@@ -118,10 +118,13 @@ def budget_bytes() -> float:
     return float(os.environ.get("TLKERAS_CACHE_GB") or BUDGET_GB) * 1e9
 
 
-def keep_within_budget(newest: Path) -> None:
-    """Remove the entries that were not used for longest until the rest fits; the newest always stays."""
+def keep_within_budget(newest: Collection[Path]) -> None:
+    """Remove the entries that were not used for longest until the rest fits; the newest always stay."""
+    folder = cache_folder()
+    if folder is None:
+        return
     entries = []
-    for item in [*newest.parent.parent.glob("arrays/*.npz"), *newest.parent.parent.glob("activations/*/entry.json")]:
+    for item in [*folder.glob("arrays/*.npz"), *folder.glob("activations/*/*/entry.json")]:
         with contextlib.suppress(OSError):  # another process may have removed it
             entry = item if item.suffix == ".npz" else item.parent
             files = [item] if entry == item else list(entry.iterdir())
@@ -130,7 +133,7 @@ def keep_within_budget(newest: Path) -> None:
     for _, size, entry in sorted(entries):
         if total <= budget_bytes():
             return
-        if entry != newest:
+        if entry not in newest:
             if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
             else:

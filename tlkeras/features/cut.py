@@ -2,33 +2,22 @@
 
 import logging
 import os
+import time
 from collections.abc import Callable, Sequence
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from functools import partial
 
 import numpy as np
 
 from tlkeras.features.kept import room_for
 from tlkeras.features.memory import available_bytes
 from tlkeras.features.passes import Pass
-from tlkeras.features.rows import Rows
+from tlkeras.features.rows import Rows, pick_rows, row_keys
 from tlkeras.sources.blocks import chain
 from tlkeras.sources.macs import count_macs
 from tlkeras.sources.model import Block
 
-if TYPE_CHECKING:
-    import keras
-
 log = logging.getLogger("tlkeras")
 
-LITERT_EXAMPLES = 1000
-"""For fewer pictures even counting the operations would take longer than it saves."""
-
-LITERT_MACS = 6e11
-"""Multiplications of the whole network over all examples, above which LiteRT is quicker, its conversion included.
-
-On two cores TensorFlow does 60e9 a second for MobileNetV2 and EfficientNet-Lite0, LiteRT 130e9; converting takes 4 to 6 s.
-"""
 LARGE = 200_000
 """Bytes of one example's activations; where they are fewer, reading them costs next to nothing."""
 BYTES_A_SECOND, MACS_A_SECOND = 1e9, 3e10
@@ -40,16 +29,16 @@ def activations(
     cuts: Sequence[int],
     *inputs: Rows,
     on_progress: Callable[[int, int], None] | None = None,
-    kept: bool = False,
+    exact: bool = False,
 ) -> list[dict[int, tuple[Rows, ...]]]:
-    """Compute what reaches each cut, in one pass through the segments below the highest.
+    """Return what reaches each cut: read from the cache on disk, or computed in one pass through the segments, and kept.
 
     Args:
         segments: The whole network, from the input up.
         cuts: Indices of the segments that the cuts lie below; 0 is the input itself.
         inputs: What the first segment reads: the rows of one split or of several.
         on_progress: Called with the examples done and their number.
-        kept: Whether they are read from the cache on disk, and kept there as far as there is room.
+        exact: See `Pass.run`.
 
     Returns:
         For each of `inputs`, the rows by cut.
@@ -58,41 +47,27 @@ def activations(
     wanted = sorted(set(cuts) - {0})
     if not wanted:
         return found
-    frozen = Pass(_tapped(segments, wanted), litert=litert_pays(segments, inputs), kept=kept)
+    started, computed = time.monotonic(), 0
+    frozen = Pass([segments[:cut] for cut in wanted])
     for rows, by_cut in zip(inputs, found, strict=True):
-        outputs = list(frozen.run(rows, on_progress))
-        for cut in wanted:
-            count = len(segments[cut - 1].network.outputs)
-            by_cut[cut], outputs = tuple(outputs[:count]), outputs[count:]
+        passed = frozen.run(row_keys(rows), partial(_some, rows), on_progress=on_progress, exact=exact)
+        by_cut.update(zip(wanted, passed.outputs, strict=True))
+        computed += passed.computed
+    _report(computed, sum(map(len, inputs)) - computed, time.monotonic() - started)
     return found
 
 
-def litert_pays(segments: Sequence[Block], inputs: Sequence[Rows]) -> bool:
-    """Whether there are enough pictures; texts are products of matrices, which TensorFlow computes near the machine's peak.
-
-    A function of the network and the examples alone, not of a clock or of what is cut where, so that a run that is resumed
-    computes with the same engine.
-    """
-    import tensorflow as tf
-
-    count, shape = sum(len(rows) for rows in inputs), inputs[0].values.shape
-    if count < LITERT_EXAMPLES or len(shape) != 4 or tf.config.list_physical_devices("GPU"):
-        return False
-    return count * count_macs(chain(segments, name="whole"), shape[1]) >= LITERT_MACS
+def _some(rows: Rows, places: np.ndarray) -> Rows:
+    return pick_rows([rows], np.stack([np.zeros(len(places), np.int64), places], axis=1))
 
 
-def _tapped(segments: Sequence[Block], cuts: Sequence[int]) -> "keras.Model":
-    """The segments below the highest cut, as one network whose outputs are the tensors at every cut, lowest first."""
-    import keras
-
-    first = chain(segments[: cuts[0]], name="below")
-    tensors, outputs = list(first.outputs), list(first.outputs)
-    for lower, upper in pairwise(cuts):
-        for segment in segments[lower:upper]:
-            result = segment.network(tensors if len(tensors) > 1 else tensors[0])
-            tensors = list(result) if isinstance(result, list | tuple) else [result]
-        outputs += tensors
-    return keras.Model(first.input, outputs, name="frozen_part")
+def _report(computed: int, read: int, seconds: float) -> None:
+    if not computed:
+        log.info("The frozen part did not run: all %d examples were read from the cache, %.1f s", read, seconds)
+        return
+    also = f"; {read} were read from the cache" if read else ""
+    rate = computed / max(seconds, 1e-9)
+    log.info("The frozen part ran once over %d examples: %.1f s, %.0f a second%s", computed, seconds, rate, also)
 
 
 def may_keep(segments: Sequence[Block], cut: int, inputs: Rows, *, copies: int = 1) -> bool:

@@ -1,16 +1,21 @@
 """From examples to what a source model's network reads: decoded pixels or token ids, each input read once."""
 
+import hashlib
 import logging
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from tlkeras.data.contents import content_digests
 from tlkeras.data.decode import iterate_pixels, read_pixels, read_sizes
-from tlkeras.data.examples import Examples, Texts
+from tlkeras.data.examples import EncodedImages, Examples, ImageArrays, ImageFiles, Texts
 from tlkeras.data.pipelines import tokenize
+from tlkeras.features.cache import cache_key
 from tlkeras.features.memory import available_bytes
 from tlkeras.features.rows import Rows, ragged
+from tlkeras.machine import installed_versions
 from tlkeras.sources.model import SourceModel
 
 log = logging.getLogger("tlkeras")
@@ -21,8 +26,38 @@ def read_inputs(examples: Examples, source: SourceModel) -> Rows:
     """Return what `source.network` reads for each example.
 
     Pictures come as uint8 pixels `(n, size, size, 3)`, texts as int32 token ids of varying length, at most `source.input_size`
-    of them; where they may fill more than a quarter of the free memory, they go through a temporary file.
+    of them; where they may fill more than a quarter of the free memory, they go through a temporary file. Their keys are those
+    of `input_keys`.
     """
+    return replace(_read(examples, source), keys=input_keys(examples, source))
+
+
+def input_keys(examples: Examples, source: SourceModel) -> np.ndarray:
+    """Return what tells apart what a source model's network reads, without reading it: bytes, shape `(n,)`.
+
+    They depend on the content of a picture or text and on how it becomes pixels or tokens: size, resizing, tokenizer, versions.
+    """
+    tokenizer = hashlib.sha256(source.tokenizer.to_str().encode()).hexdigest() if source.tokenizer else None
+    installed = installed_versions()
+    versions = {name: installed.get(name) for name in ("tlkeras", "pillow", "tokenizers")}
+    shape = examples.store.pixels.shape[1:] if isinstance(examples.store, ImageArrays) else None
+    form = [source.modality, source.input_size, source.resize, tokenizer, shape, versions]
+    how = cache_key(kind="inputs", form=form).encode()
+    digests = (
+        hashlib.blake2b(name.encode(), digest_size=16, key=how).hexdigest() for name in example_digests(examples).tolist()
+    )
+    return np.fromiter((digest.encode() for digest in digests), "S32", len(examples))
+
+
+def example_digests(examples: Examples) -> np.ndarray:
+    """Return a str for each example, shape `(n,)`, equal where the contents are equal and there only."""
+    store = examples.store
+    if isinstance(store, (ImageFiles, EncodedImages)) and "digest" not in examples.metadata:
+        return np.array([hashlib.blake2b(store.encoded(row), digest_size=16).hexdigest() for row in range(len(store))])
+    return content_digests(examples)
+
+
+def _read(examples: Examples, source: SourceModel) -> Rows:
     if examples.store.modality != source.modality:
         raise ValueError(f"The source model {source.name!r} reads {source.modality}s. Received: {examples.store.modality}s")
     if isinstance(examples.store, Texts):

@@ -1,8 +1,10 @@
-"""A pass of the frozen part over rows: read from the cache where it was done before, else computed."""
+"""A pass of frozen networks over examples: rows that were computed before are read, the others computed and kept."""
 
 import functools
 import hashlib
 import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,128 +12,249 @@ import numpy as np
 from tlkeras.errors import TlkerasError
 from tlkeras.features.cache import cache_folder, cache_key, read_arrays, write_arrays
 from tlkeras.features.engine import Allocate, Step, compiled, run_step
-from tlkeras.features.kept import keep_rows, read_rows, room_for
+from tlkeras.features.kept import Chunk, gather, keep_rows, missing_rows, read_chunks, room_for
 from tlkeras.features.litert_quick import convert_quickly
+from tlkeras.features.memory import make_room
 from tlkeras.features.rows import Rows
 from tlkeras.features.workers import run_litert
 from tlkeras.machine import installed_versions
+from tlkeras.sources.blocks import nested_layers
+from tlkeras.sources.model import Block
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import keras
 
 log = logging.getLogger("tlkeras")
 
+LEAST_BYTES, MOST_BYTES = 1_000_000, 130_000_000
+"""Of the weights of a network for pictures: from here on, and up to there, LiteRT computes it on a CPU.
+
+It takes half as long as TensorFlow, but 1 to 2 s to convert (8 s and more from 64 MB on), once: the file is kept.
+"""
 _PACKAGES = ("tlkeras", "keras", "tensorflow", "ai-edge-litert", "numpy")
+
+Chain = Sequence[Block]
+Read = Callable[[np.ndarray], Rows]
+"""From the places of examples, int64, shape `(m,)`, to what the network reads of them."""
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What a pass gave.
+
+    Attributes:
+        outputs: For each chain the rows of its tensors.
+        computed: The number of examples that were not in the cache.
+    """
+
+    outputs: list[tuple[Rows, ...]]
+    computed: int
 
 
 class Pass:
-    """A network that is run over the rows of several splits and views."""
+    """Chains of blocks that begin alike, run together: each block once, whatever the number of chains that go through it."""
 
-    def __init__(self, network: "keras.Model", *, litert: bool, kept: bool) -> None:
-        """Take a network and how to run it.
+    def __init__(self, chains: Sequence[Chain]) -> None:
+        """Take chains.
 
         Args:
-            network: Any network of one input; its outputs are wanted in inference mode.
-            litert: Whether LiteRT computes, where it has all operations; else TensorFlow does.
-            kept: Whether rows are read from the cache and kept there; else they are computed, in memory.
+            chains: The first block of all takes one input; what their last blocks give is wanted, in inference mode. The same
+                block in several chains is the same object.
         """
-        self.network, self.litert = network, litert
-        self.kept = kept and cache_folder() is not None
-        self._content: bytes | None = None
-        self._step: Step | None = None
+        self._chains = [tuple(chain) for chain in chains]
+        self.network = tapped(self._chains)
+        self._litert = computes_in_litert(self.network)
+        self._steps: dict[tuple[int, ...], Step] = {}
+        self._converted: dict[tuple[int, ...], bytes | None] = {}
+
+    def run(
+        self, keys: np.ndarray, read: Read, *, on_progress: Callable[[int, int], None] | None = None, exact: bool = False
+    ) -> Passed:
+        """Return the outputs for some examples, read or computed.
+
+        Args:
+            keys: What the network reads of each, see `Rows.keys`.
+            read: Gives it; asked for what must be computed only.
+            on_progress: Called with the examples done and their number, while they are computed.
+            exact: Read only what was computed for exactly these examples, as TensorFlow's last digits depend on the others in
+                a batch.
+        """
+        if cache_folder() is None:
+            tensors = self._compute(range(len(self._chains)), read(np.arange(len(keys))), on_progress, ())
+            return Passed(tensors, len(keys))
+        entries = self._entries()
+        stored = [read_chunks(entry) for entry in entries]
+        if exact and not self._litert:
+            stored = [[chunk for chunk in chunks if np.array_equal(chunk.keys, keys)] for chunks in stored]
+        lacking = [missing_rows(chunks, keys) for chunks in stored]
+        missing = np.unique(np.concatenate(lacking)).astype(np.int64)
+        if exact and len(missing):
+            missing = np.arange(len(keys))
+        if len(missing):
+            chosen = tuple(number for number, places in enumerate(lacking) if len(places))
+            if self._litert and self.converted(chosen) is None:
+                self._litert = False  # perhaps TensorFlow has computed it before
+                return self.run(keys, read, on_progress=on_progress, exact=exact)
+            fresh = self._keep(chosen, [entries[number] for number in chosen], keys[missing], read(missing), on_progress)
+            for number, chunk in zip(chosen, fresh, strict=True):
+                stored[number].append(chunk)
+        return Passed([gather(chunks, keys) for chunks in stored], len(missing))
 
     @functools.cached_property
-    def identity(self) -> str:
-        """A digest of the weights and of what they answer: another stride or scaling has the same weights."""
-        digest = hashlib.blake2b(digest_size=16)
-        for weight in self.network.weights:
-            values = np.ascontiguousarray(weight)
-            digest.update(f"{values.dtype}{values.shape}".encode())
-            digest.update(values.data)
-        for answer in self._answers:
-            values = np.asarray(answer, np.float64)
-            digest.update(f"{values.shape}".encode())
-            digest.update((np.round(values / (np.abs(values).max() or 1.0), 3) + 0.0).tobytes())
-        return digest.hexdigest()
+    def identities(self) -> tuple[str, ...]:
+        """For each chain a digest of its weights, of their types and of what they answer to a sample.
 
-    def run(self, rows: Rows, on_progress: "Callable[[int, int], None] | None" = None) -> tuple[Rows, ...]:
-        """Return the outputs for some rows, read or computed."""
-        key = self._key(rows) if self.kept else ""
-        found = read_rows(key) if self.kept else None
-        if found is not None:
-            return found
-        if self.litert and not self._convert():
-            return self.run(rows, on_progress)  # perhaps TensorFlow has computed it before
-        if self.kept and room_for(self._bytes(rows)):
+        The weights alone do not tell networks apart: another stride or scaling has the same.
+        """
+        known = {id(block): _digest(block) for chain in self._chains for block in chain}
+        return tuple(
+            cache_key(weights="".join(known[id(block)] for block in chain), answers=_rounded(answers))
+            for chain, answers in zip(self._chains, self._answers, strict=True)
+        )
+
+    def converted(self, chosen: Sequence[int] | None = None) -> bytes | None:
+        """Return some chains, or all, as a LiteRT model; None where LiteRT cannot run them. Either is kept in the cache."""
+        which = tuple(range(len(self._chains)) if chosen is None else chosen)
+        if which not in self._converted:
+            self._converted[which] = self._convert(which)
+        return self._converted[which]
+
+    def _convert(self, chosen: tuple[int, ...]) -> bytes | None:
+        key = cache_key(kind="converted", chains=[self.identities[number] for number in chosen], versions=_versions())
+        kept = read_arrays(key)
+        if kept is None:
+            answers = [tensor for number in chosen for tensor in self._answers[number]]
             try:
-                return keep_rows(key, lambda allocate: self._compute(rows, on_progress, allocate))
+                kept = {"content": np.frombuffer(convert_quickly(self._network(chosen), self._sample, answers), np.uint8)}
+            except TlkerasError as error:
+                kept = {"reason": np.array(str(error))}
+            write_arrays(key, kept)
+        if "reason" in kept:
+            log.info("This network runs in TensorFlow: %s", kept["reason"])
+        return kept["content"].tobytes() if "content" in kept else None
+
+    def _keep(
+        self,
+        chosen: tuple[int, ...],
+        entries: Sequence[str],
+        keys: np.ndarray,
+        rows: Rows,
+        on_progress: Callable[[int, int], None] | None,
+    ) -> list[Chunk]:
+        if room_for(self._bytes(chosen, rows)):
+            try:
+                return keep_rows(entries, keys, lambda rooms: self._compute(chosen, rows, on_progress, rooms))
             except OSError as error:
                 log.warning("The activations could not be kept (%s): they stay in memory", error)
-        return self._compute(rows, on_progress, None)
+        return [Chunk(keys, tensors) for tensors in self._compute(chosen, rows, on_progress, ())]
 
     def _compute(
-        self, rows: Rows, on_progress: "Callable[[int, int], None] | None", allocate: Allocate | None
-    ) -> tuple[Rows, ...]:
-        if self.litert and self._content is not None:
-            return tuple(Rows(values) for values in run_litert(self._content, rows, allocate=allocate))
-        if self._step is None:
-            self._step = compiled(self.network, [rows])
-        return run_step(self._step, [rows], on_progress=on_progress, allocate=allocate)
+        self,
+        chosen: Sequence[int],
+        rows: Rows,
+        on_progress: Callable[[int, int], None] | None,
+        rooms: Sequence[Allocate | None],
+    ) -> list[tuple[Rows, ...]]:
+        which = tuple(chosen)
+        counts = [len(self._answers[number]) for number in which]
+        owner = [(place, number) for place, count in enumerate(counts) for number in range(count)]
 
-    def _convert(self) -> bool:
-        """Make the LiteRT model, or read the one that was made before; False where there cannot be one: TensorFlow computes."""
-        if self._content is not None:
-            return True
-        key = cache_key(kind="frozen part", identity=self.identity, versions=_versions())
-        entry = read_arrays(key)
-        if entry is not None:
-            self._content = entry["content"].tobytes()
-            return True
-        try:
-            self._content = convert_quickly(self.network, self._sample, self._answers)
-            write_arrays(key, {"content": np.frombuffer(self._content, np.uint8)})
-        except TlkerasError as error:
-            log.info("The frozen part runs in TensorFlow: %s", error)
-            self.litert = False
-        return self.litert
+        def allocate(output: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+            place, number = owner[output]
+            room = rooms[place] if rooms else None
+            return room(number, shape, dtype) if room else make_room(shape, dtype)
+
+        content = self.converted(which) if self._litert else None
+        if content is not None:
+            outputs = [Rows(values) for values in run_litert(content, rows, allocate=allocate, on_progress=on_progress)]
+        else:
+            if which not in self._steps:
+                self._steps[which] = compiled(self._network(which), [rows])
+            outputs = list(run_step(self._steps[which], [rows], on_progress=on_progress, allocate=allocate))
+        ends = np.cumsum(counts).tolist()
+        return [tuple(outputs[end - count : end]) for end, count in zip(ends, counts, strict=True)]
+
+    def _network(self, chosen: tuple[int, ...]) -> "keras.Model":
+        return self.network if len(chosen) == len(self._chains) else tapped([self._chains[number] for number in chosen])
+
+    def _entries(self) -> list[str]:
+        engine = "litert" if self._litert else "tensorflow"
+        return [cache_key(kind="rows", network=one, engine=engine, versions=_versions()) for one in self.identities]
 
     @functools.cached_property
     def _sample(self) -> np.ndarray:
         (tensor,) = self.network.inputs
         sides = [side or 8 for side in tensor.shape[1:]]
         if len(sides) == 1:
-            return np.arange(1, 1 + sides[0], dtype=tensor.dtype)[None]
+            return np.arange(sides[0], dtype=tensor.dtype)[None]
         return np.random.default_rng(0).integers(0, 256, (1, *sides)).astype(tensor.dtype)
 
     @functools.cached_property
-    def _answers(self) -> list[np.ndarray]:
+    def _answers(self) -> list[list[np.ndarray]]:
         import keras
 
-        return [np.asarray(output) for output in keras.tree.flatten(self.network(self._sample, training=False))]
+        flat = [np.asarray(output) for output in keras.tree.flatten(self.network(self._sample, training=False))]
+        ends = np.cumsum([len(chain[-1].network.outputs) for chain in self._chains]).tolist()
+        return [flat[end - len(chain[-1].network.outputs) : end] for end, chain in zip(ends, self._chains, strict=True)]
 
-    def _key(self, rows: Rows) -> str:
-        digest = hashlib.blake2b(digest_size=16)
-        for array in (rows.values, rows.offsets):
-            if array is not None:
-                digest.update(f"{array.dtype}{array.shape}".encode())
-                for start in range(0, len(array), 256):  # a part at a time: the rows may lie in a file
-                    digest.update(np.ascontiguousarray(array[start : start + 256]).data)
-        engine = "litert" if self.litert else "tensorflow"
-        return cache_key(
-            kind="activations", rows=digest.hexdigest(), network=self.identity, engine=engine, versions=_versions()
-        )
+    def _bytes(self, chosen: Sequence[int], rows: Rows) -> int:
+        size, positions = 0, len(rows) if rows.offsets is None else int(rows.offsets[-1])
+        for number in chosen:
+            for answer, output in zip(self._answers[number], self._chains[number][-1].network.outputs, strict=True):
+                varies = rows.offsets is not None and len(output.shape) > 1 and output.shape[1] is None
+                size += answer.nbytes // (answer.shape[1] if varies else 1) * (positions if varies else len(rows))
+        return size
 
-    def _bytes(self, rows: Rows) -> int:
-        sizes = [output.size * output.itemsize // (output.shape[1] if varies else 1) for output, varies in self._shapes(rows)]
-        return sum(sizes) * (int(rows.offsets[-1]) if rows.offsets is not None else len(rows))
 
-    def _shapes(self, rows: Rows) -> list[tuple[np.ndarray, bool]]:
-        return [
-            (answer, rows.offsets is not None and output.shape[1] is None)
-            for answer, output in zip(self._answers, self.network.outputs, strict=True)
-        ]
+def tapped(chains: Sequence[Chain]) -> "keras.Model":
+    """Return one network whose outputs are those of all chains, one after the other; it shares the blocks' layers."""
+    import keras
+
+    inputs = [keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name) for x in chains[0][0].network.inputs]
+    known: dict[tuple[int, ...], list[keras.KerasTensor]] = {(): inputs}
+    outputs = []
+    for chain in chains:
+        path: tuple[int, ...] = ()
+        for block in chain:
+            tensors, path = known[path], (*path, id(block))
+            if path not in known:
+                result = block.network(tensors if len(tensors) > 1 else tensors[0])
+                known[path] = list(result) if isinstance(result, list | tuple) else [result]
+        outputs += known[path]
+    return keras.Model(inputs if len(inputs) > 1 else inputs[0], outputs, name="frozen_part")
+
+
+def computes_in_litert(network: "keras.Model") -> bool:
+    """Say whether LiteRT is to compute a network: for pictures of a fixed size, on a CPU, neither tiny nor huge.
+
+    Texts are products of matrices, which TensorFlow computes near the machine's peak. A function of the network and the machine
+    alone, not of the examples or of a clock, so that all commands, and a run that is resumed, compute the same numbers.
+    """
+    import tensorflow as tf
+
+    shape = network.inputs[0].shape[1:]
+    if len(shape) != 3 or None in shape or tf.config.list_physical_devices("GPU"):
+        return False
+    return LEAST_BYTES <= sum(4 * int(np.prod(weight.shape)) for weight in network.weights) <= MOST_BYTES
+
+
+def _digest(block: Block) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(repr(sorted({layer.dtype_policy.name for layer in nested_layers(block.network)})).encode())
+    for weight in block.network.weights:
+        values = np.ascontiguousarray(weight)
+        digest.update(f"{values.dtype}{values.shape}".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def _rounded(answers: Sequence[np.ndarray]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for answer in answers:
+        values = np.asarray(answer, np.float64)
+        digest.update(f"{answer.dtype}{values.shape}".encode())
+        digest.update((np.round(values / (np.abs(values).max() or 1.0), 3) + 0.0).tobytes())
+    return digest.hexdigest()
 
 
 def _versions() -> dict[str, str | None]:

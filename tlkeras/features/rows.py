@@ -1,8 +1,12 @@
 """Rows: what a network reads or gives for each example, dense or of varying length, in memory or in a file."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from tlkeras.features.memory import make_room
 
 
 @dataclass(frozen=True)
@@ -13,11 +17,13 @@ class Rows:
         values: Dense: shape `(n, ...)`. Of varying length: all rows one after the other, shape `(sum of lengths, ...)`.
         offsets: Where each row of varying length begins, int64, shape `(n + 1,)`; None for dense rows.
         fill: What a batch is padded with at the end of its shorter rows.
+        keys: What tells the contents of rows apart, bytes, shape `(n,)`; None where nobody has said, see `row_keys`.
     """
 
     values: np.ndarray
     offsets: np.ndarray | None = None
     fill: int | float | bool = 0
+    keys: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.values) if self.offsets is None else len(self.offsets) - 1
@@ -38,10 +44,60 @@ class Rows:
         return padded
 
 
-def ragged(rows: list[np.ndarray], *, fill: int | float | bool = 0) -> Rows:
+def ragged(rows: list[np.ndarray], *, fill: int | float | bool = 0, keys: np.ndarray | None = None) -> Rows:
     """Return rows of varying length; each array has shape `(length, ...)`."""
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-    return Rows(np.concatenate(rows), offsets, fill)
+    return Rows(np.concatenate(rows), offsets, fill, keys)
+
+
+def row_keys(rows: Rows) -> np.ndarray:
+    """Return `rows.keys`, or digests of the values where there are none: bytes, shape `(n,)`, equal for equal rows only."""
+    if rows.keys is not None:
+        return rows.keys
+    bounds = np.arange(len(rows) + 1) if rows.offsets is None else rows.offsets
+    kind = f"{rows.values.dtype}{rows.values.shape[1:]}".encode()
+    pairs = zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+    parts = (np.ascontiguousarray(rows.values[start:stop]) for start, stop in pairs)
+    return np.array([hashlib.blake2b(part.tobytes(), digest_size=16, key=kind[:64]).hexdigest() for part in parts], "S32")
+
+
+def pick_rows(parts: Sequence[Rows], places: np.ndarray) -> Rows:
+    """Return chosen rows in a new order; without copying where they stand in one part one after the other.
+
+    Args:
+        parts: Rows of one kind.
+        places: For each row that is wanted the number of its part and its place there, int, shape `(n, 2)`.
+    """
+    (number, start), count = places[0], len(places)
+    if (places[:, 0] == number).all() and (places[:, 1] == np.arange(start, start + count)).all():
+        return _slice(parts[number], int(start), int(start) + count)
+    first = parts[number]
+    if first.offsets is None:
+        values = make_room((count, *first.values.shape[1:]), first.values.dtype)
+        for chosen, part in enumerate(parts):
+            mine = np.flatnonzero(places[:, 0] == chosen)
+            for piece in np.array_split(mine, len(mine) // 1024 + 1):  # the values may lie in a file
+                values[piece] = part.values[places[piece, 1]]
+        return Rows(values)
+    offsets = np.zeros(count + 1, np.int64)
+    for at, (chosen, row) in enumerate(places.tolist()):
+        bounds = parts[chosen].offsets
+        offsets[at + 1] = 0 if bounds is None else bounds[row + 1] - bounds[row]
+    offsets = np.cumsum(offsets)
+    values = make_room((int(offsets[-1]), *first.values.shape[1:]), first.values.dtype)
+    for at, (chosen, row) in enumerate(places.tolist()):
+        values[offsets[at] : offsets[at + 1]] = _slice(parts[chosen], row, row + 1).values
+    return Rows(values, offsets, first.fill)
+
+
+def _slice(rows: Rows, start: int, stop: int) -> Rows:
+    keys = None if rows.keys is None else rows.keys[start:stop]
+    if (start, stop) == (0, len(rows)):
+        return rows
+    if rows.offsets is None:
+        return Rows(rows.values[start:stop], None, rows.fill, keys)
+    bounds = rows.offsets[start : stop + 1]
+    return Rows(rows.values[bounds[0] : bounds[-1]], bounds - bounds[0], rows.fill, keys)
 
 
 def ordered_batches(rows: Rows, batch_size: int) -> list[np.ndarray]:

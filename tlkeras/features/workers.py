@@ -3,6 +3,7 @@
 import os
 import platform
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -16,14 +17,19 @@ from tlkeras.features.memory import available_bytes
 from tlkeras.features.rows import Rows, ordered_batches
 
 if TYPE_CHECKING:
-    from tlkeras.features.pooled import FeaturePass
+    from tlkeras.features.passes import Pass
 
 MOST_WORKERS = 4
 LEAST_SECONDS, LEAST_RUNS, MOST_RUNS = 0.4, 10, 1000
 
 
 def run_litert(
-    content: bytes, inputs: Rows, *, workers: int | None = None, allocate: Allocate | None = None
+    content: bytes,
+    inputs: Rows,
+    *,
+    workers: int | None = None,
+    allocate: Allocate | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> list[np.ndarray]:
     """Compute the outputs of a LiteRT model for all rows, one by one, with an interpreter of one thread for each core.
 
@@ -34,6 +40,7 @@ def run_litert(
         inputs: The rows.
         workers: How many interpreters; as many as there are cores and the memory allows, at most 4, if not given.
         allocate: Makes the array that output number `n` goes to, from `n`, a shape and a dtype; in memory if not given.
+        on_progress: Called with the rows done and their number.
 
     Returns:
         For each output an array with a row for each input row.
@@ -58,31 +65,40 @@ def run_litert(
         finally:
             idle.put(model)
 
+    batches, done = ordered_batches(inputs, 16), 0
     with ThreadPoolExecutor(count) as pool:  # LiteRT computes outside the interpreter lock
-        list(pool.map(run, ordered_batches(inputs, 16)))
+        for batch, _ in zip(batches, pool.map(run, batches), strict=True):
+            done += len(batch)
+            if on_progress:
+                on_progress(done, len(inputs))
     return results
 
 
-def latency_ms(ready: "FeaturePass") -> float | None:
+def latency_ms(frozen: "Pass", sample: np.ndarray) -> float | None:
     """Return the milliseconds that one example takes in LiteRT on this machine: float32, one thread.
 
     The fastest tenth of ten runs or more, so that what else runs on the machine counts for little; of a text source with its
     longest text. Measured once for each network and machine, then read from the cache.
+
+    Args:
+        frozen: The network.
+        sample: One example, see `tlkeras.features.pooled.noise`.
     """
-    key = cache_key(kind="latency", machine=[platform.node(), platform.processor(), os.cpu_count()], **ready.identity)
+    machine = [platform.node(), platform.processor(), os.cpu_count()]
+    key = cache_key(kind="latency", machine=machine, network=frozen.identities, shape=sample.shape)
     kept = read_arrays(key)
     if kept is not None:
         return float(kept["milliseconds"])
-    content = ready.converted()
+    content = frozen.converted()
     if content is None:
         return None
     model = open_runner(content)
     times: list[float] = []
     for _ in range(2):
-        model(ready.sample)
+        model(sample)
     while len(times) < LEAST_RUNS or (sum(times) < LEAST_SECONDS and len(times) < MOST_RUNS):
         started = time.perf_counter()
-        model(ready.sample)
+        model(sample)
         times.append(time.perf_counter() - started)
     milliseconds = float(np.quantile(times, 0.1)) * 1000
     write_arrays(key, {"milliseconds": np.array(milliseconds)})

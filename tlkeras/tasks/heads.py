@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from tlkeras.features.pool import pool_block
 from tlkeras.sources.blocks import chain
 from tlkeras.sources.model import Block, SourceModel
 from tlkeras.tasks.model import TransferModel
@@ -51,22 +52,13 @@ def mean_pool(source: SourceModel) -> Block:
     Raises:
         ValueError: The source gives neither a feature map nor features.
     """
-    import keras
-
-    inputs = [keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in source.network.outputs]
-    rank = len(inputs[0].shape)
-    if source.modality == "text":
-        features = keras.layers.GlobalAveragePooling1D(name="mean_of_tokens")(inputs[0], mask=inputs[1])
-    elif rank == 4:
-        features = keras.layers.GlobalAveragePooling2D(name="mean_of_positions")(inputs[0])
-    elif rank == 2:
-        features = keras.layers.Identity(name="features")(inputs[0])
-    else:
+    rank = len(source.network.outputs[0].shape)
+    if source.modality == "image" and rank not in (2, 4):
         raise ValueError(
             f"The source model {source.name!r} gives shape {source.network.output.shape}; a head takes a feature map "
             "(batch, height, width, channels) or features (batch, channels). Take an earlier layer as its output."
         )
-    return Block("pool", keras.Model(inputs, features, name="pool"))
+    return pool_block(source.network.outputs)
 
 
 def dense_head(width: int, outputs: int, *, dropout: float, seed: int) -> Block:

@@ -100,7 +100,7 @@ def fit(
     cuts = [_cut(model, phase) for phase in phases]
     data = read_training_data(model, splits, phases, balance=balance, flip=flip, views=views, seed=seed)
     needs = [Need(cut, phase.solver == "gradient" and len(data.views) > 1) for cut, phase in zip(cuts, phases, strict=True)]
-    frozen = FrozenPart(model.segments, data.views, data.val)
+    frozen = FrozenPart(model.segments, data.views, data.val, exact=reproducible)
     if done < len(phases):
         frozen.compute(needs)  # those of finished phases too: another set of outputs might be computed in another order
     for need in needs[:done]:

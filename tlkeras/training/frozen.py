@@ -1,7 +1,5 @@
 """What reaches the trained part of the network: computed once, kept for all phases that can use it."""
 
-import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,8 +11,6 @@ from tlkeras.sources.model import Block
 
 if TYPE_CHECKING:
     import keras
-
-log = logging.getLogger("tlkeras")
 
 
 @dataclass(frozen=True)
@@ -41,8 +37,16 @@ class FrozenPart:
     each batch.
     """
 
-    def __init__(self, segments: Sequence[Block], views: Sequence[Rows], val: Rows) -> None:
-        self._segments = segments
+    def __init__(self, segments: Sequence[Block], views: Sequence[Rows], val: Rows, *, exact: bool = False) -> None:
+        """Nothing is computed yet.
+
+        Args:
+            segments: The network.
+            views: The training inputs as they are, and augmented views of them.
+            val: The validation inputs.
+            exact: Take from the cache only what is equal to the last bit, see `activations`.
+        """
+        self._segments, self._exact = segments, exact
         self._inputs = CutRows(tuple((view,) for view in views), (val,))
         self._rows: dict[Need, CutRows] = {}
         self._boundaries: dict[Need, int] = {}
@@ -56,20 +60,16 @@ class FrozenPart:
             lowest = min(lowest, need.cut)
         if not wanted:
             return
-        started = time.monotonic()
         (original,), *others = self._inputs.views
         cuts = [self._boundary(need) for need in wanted]
-        train, val = activations(self._segments, cuts, original, self._inputs.val[0], kept=True)
+        train, val = activations(self._segments, cuts, original, self._inputs.val[0], exact=self._exact)
         augmented = [self._boundary(need) for need in wanted if need.all_views]
         inputs = [view for (view,) in others]
-        views = activations(self._segments, augmented, *inputs, kept=True) if augmented and others else []
+        views = activations(self._segments, augmented, *inputs, exact=self._exact) if augmented and others else []
         for need in wanted:
             cut = self._boundary(need)
             more = [view[cut] for view in views] if need.all_views else []
             self._rows[need] = CutRows((train[cut], *more), val[cut])
-        count = len(original) * (1 + len(views)) + len(self._inputs.val[0])
-        seconds = time.monotonic() - started
-        log.info("The frozen part ran once over %d examples: %.1f s, %.0f a second", count, seconds, count / seconds)
 
     def _boundary(self, need: Need) -> int:
         """The highest boundary, up to the cut, whose activations may be kept; 0 if there is none."""

@@ -1,0 +1,39 @@
+"""Pooling: what a block gives at each position becomes one vector for each example."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tlkeras.sources.model import Block
+
+if TYPE_CHECKING:
+    import keras
+
+
+def pool_block(tensors: "Sequence[keras.KerasTensor]", *, name: str = "pool") -> Block:
+    """Return a block without weights that takes feature maps, states or features to one vector, `(batch, width)`.
+
+    The vector is the mean over positions; of texts, over the tokens that are not padding. Those of several tensors stand side
+    by side.
+
+    Args:
+        tensors: What the block below gives; one of them may be a mask of tokens (bool).
+        name: The name of the block.
+    """
+    import keras
+
+    inputs = [keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in tensors]
+    mask = next((tensor for tensor in inputs if tensor.dtype == "bool"), None)
+    vectors = [_mean(tensor, mask, f"mean_{number}") for number, tensor in enumerate(inputs) if tensor is not mask]
+    pooled = vectors[0] if len(vectors) == 1 else keras.layers.Concatenate()(vectors)
+    return Block(name, keras.Model(inputs if len(inputs) > 1 else inputs[0], pooled, name=name))
+
+
+def _mean(tensor: "keras.KerasTensor", mask: "keras.KerasTensor | None", name: str) -> "keras.KerasTensor":
+    import keras
+
+    rank = len(tensor.shape)
+    if rank == 4:
+        return keras.layers.GlobalAveragePooling2D(name=name)(tensor)
+    if rank == 3:
+        return keras.layers.GlobalAveragePooling1D(name=name)(tensor, mask=mask)
+    return keras.layers.Identity(name=name)(tensor)

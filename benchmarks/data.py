@@ -3,17 +3,19 @@
     pip install simplejpeg
     python benchmarks/data.py [--pictures 100] [--texts 20000] [--rows 1000000]
 
-Prints a table; each number is the median of three passes over files that are in the page cache.
+Prints a table; each number is the median of five passes over files that are in the page cache, the ways taken in turn. The time
+of a core says more than the clock where other work shares the machine.
 """
 
 import argparse
 import csv
+import io
 import os
 import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -53,6 +55,21 @@ def rate(count: int, work: Callable[[], object]) -> float:
     return count / statistics.median(seconds)
 
 
+def compare(count: int, ways: Mapping[str, Callable[[], object]]) -> dict[str, tuple[float, float]]:
+    """Return examples per second, and milliseconds of all cores for one, of several ways: medians of five passes, in turn."""
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    for repeat in range(6):
+        for name, work in ways.items():
+            started, used = time.perf_counter(), time.process_time()
+            work()
+            if repeat:  # the first is to warm up
+                taken[name].append((time.perf_counter() - started, time.process_time() - used))
+    wall, cores = (
+        {name: statistics.median(pair[place] for pair in pairs) for name, pairs in taken.items()} for place in (0, 1)
+    )
+    return {name: (count / wall[name], 1000 * cores[name] / count) for name in ways}
+
+
 def with_tlkeras(paths: list[Path]) -> None:
     """Read as training does."""
     from tlkeras.data.decode import iterate_pixels
@@ -71,39 +88,59 @@ def with_keras(folder: Path) -> None:
         pass
 
 
-def with_libjpeg_turbo(paths: list[Path], size: int = SIZE) -> None:
+def decode_only(paths: list[Path], size: int, decode: Callable[[bytes, int], object]) -> None:
     """Only decode, at the smallest scale that leaves as many pixels as tlkeras asks for, in as many threads as cores."""
-    import simplejpeg
-
     from tlkeras.data.decode import least_side
 
     side = least_side(size)
-
-    def decode(path: Path) -> None:
-        simplejpeg.decode_jpeg(path.read_bytes(), min_height=side, min_width=side, min_factor=1)
-
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(decode, paths))
+        list(pool.map(lambda path: decode(path.read_bytes(), side), paths))
+
+
+def by_simplejpeg(data: bytes, side: int) -> None:
+    """Decode with libjpeg-turbo as simplejpeg has it."""
+    import simplejpeg
+
+    simplejpeg.decode_jpeg(data, min_height=side, min_width=side, min_factor=1)
+
+
+def by_pillow(data: bytes, side: int) -> None:
+    """Decode with libjpeg-turbo as Pillow has it."""
+    image = Image.open(io.BytesIO(data), formats=["JPEG"])
+    image.draft(None, (side, side))
+    image.load()
 
 
 def compare_pictures(count: int) -> None:
     """Print pictures per second for several megapixels and for small ones: into batches, and checked."""
+    from tlkeras.data import resize
     from tlkeras.report.check import check_data
 
-    for width, height in ((4000, 3000), (1600, 1200), (500, 375)):
+    for width, height, times in ((4000, 3000, 1), (1600, 1200, 4), (500, 375, 8)):
         with tempfile.TemporaryDirectory() as name:
-            paths = write_pictures(Path(name), count, width, height)
-            ours = rate(count, lambda paths=paths: with_tlkeras(paths))
-            keras_rate = rate(count, lambda name=name: with_keras(Path(name)))
-            turbo = rate(count, lambda paths=paths: with_libjpeg_turbo(paths))
-            checked = rate(count, lambda name=name: check_data(name))
-            decoded = rate(count, lambda paths=paths: with_libjpeg_turbo(paths, 32))
-        print(
-            f"{width} x {height}: tlkeras {ours:.0f}/s; "
-            f"image_dataset_from_directory {keras_rate:.0f}/s (x {ours / keras_rate:.1f}); "
-            f"libjpeg-turbo alone {turbo:.0f}/s ({ours / turbo:.0%}); "
-            f"check {checked:.0f}/s; libjpeg-turbo alone at its scale {decoded:.0f}/s ({checked / decoded:.0%})"
-        )
+            paths = write_pictures(Path(name), count * times, width, height)
+
+            def in_batches(vectors: bool, paths: list[Path] = paths) -> None:
+                found, resize.vectorised = resize.vectorised, lambda: vectors  # type: ignore[assignment]
+                with_tlkeras(paths)
+                resize.vectorised = found
+
+            ways: dict[str, Callable[[], object]] = {
+                "tlkeras": lambda: in_batches(False),
+                "tlkeras[fast]": lambda: in_batches(True),
+                "image_dataset_from_directory": lambda name=name: with_keras(Path(name)),
+                "decoding alone, simplejpeg": lambda paths=paths: decode_only(paths, SIZE, by_simplejpeg),
+                "decoding alone, Pillow": lambda paths=paths: decode_only(paths, SIZE, by_pillow),
+                "tlkeras check": lambda name=name: check_data(name),
+                "decoding for check, simplejpeg": lambda paths=paths: decode_only(paths, 32, by_simplejpeg),
+                "decoding for check, Pillow": lambda paths=paths: decode_only(paths, 32, by_pillow),
+            }
+            if not resize.vectorised():
+                del ways["tlkeras[fast]"]
+            found = compare(len(paths), ways)
+        print(f"{width} x {height}, {len(paths)} pictures")
+        for way, (rate_, cores) in found.items():
+            print(f"  {way:31} {rate_:6.0f}/s  {cores:7.3f} ms of a core", flush=True)
 
 
 def compare_texts(count: int) -> None:

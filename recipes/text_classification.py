@@ -30,6 +30,8 @@ class Config:
     """Column by which the newest examples become the test part."""
     target: Literal["class", "labels", "value"] | None = None
     """What is predicted: one class, any number of labels, or a number; found in the data if not given."""
+    label_separator: str | None = None
+    """What separates several labels in a cell, as `;`; found if not given."""
     encoding: str | None = None
     """Encoding of a CSV, TSV or JSONL file; UTF-8 if not given."""
     source: str = "minilm_l6"
@@ -105,6 +107,7 @@ def run(config: Config) -> "tl.Run":
         group_column=config.group_column,
         time_column=config.time_column,
         target=config.target,
+        label_separator=config.label_separator,
         encoding=config.encoding,
         splits=config.splits,
         quarantine=config.quarantine,
@@ -119,15 +122,9 @@ def run(config: Config) -> "tl.Run":
     model = tl.build_model(source, splits, seed=config.seed)
 
     # 4. Choose what is trained when
+    extras: Any = {"augment": config.augment, "penalties": config.penalties, "schedule": config.schedule, "after": config.after}
     phases = tl.plan_phases(
-        config.strategy,
-        trainable=config.trainable,
-        epochs=config.epochs,
-        learning_rate=config.learning_rate,
-        augment=config.augment,
-        penalties=config.penalties,
-        schedule=config.schedule,
-        after=config.after,
+        config.strategy, trainable=config.trainable, epochs=config.epochs, learning_rate=config.learning_rate, **extras
     )
 
     # 5. Train: the frozen part runs once, Keras trains what lies above it; folds come first, where asked for

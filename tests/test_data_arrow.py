@@ -1,6 +1,7 @@
 import datetime
 import json
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from tests.data_files import by_id, png, sizes, words
-from tlkeras.data import encoded
+from tlkeras.data import arrow_tables, encoded
 from tlkeras.data.decode import read_pixels
 from tlkeras.data.load import load_images, load_texts
 from tlkeras.data.table_files import parse_table
@@ -220,10 +221,26 @@ def test_a_folder_that_is_no_saved_set_is_explained(tmp_path):
         load_texts(f"hf:{tmp_path}")
 
 
-def test_parquet_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+def test_parquet_that_would_fill_the_memory_is_unpacked_into_a_file(tmp_path, monkeypatch):
+    rows = image_rows(0, 12).append_column("kind", pyarrow.array(["x", "y", None] * 4).dictionary_encode())
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(rows, path, row_group_size=5)
+    small = parse_table(path)
     monkeypatch.setattr(encoded, "MEMORY_LIMIT", 500)
+    monkeypatch.setattr(arrow_tables, "_CHUNK", 4)
+    before = pyarrow.total_allocated_bytes()
+    large = parse_table(path)
+    assert pyarrow.total_allocated_bytes() - before < 1000 < path.stat().st_size
+    assert large.columns == small.columns and tuple(large.rows) == tuple(small.rows)
+    assert large.pictures["image"][:] == small.pictures["image"][:] == [png(n) for n in range(12)]
+    assert read_pixels(load_images(path, label_column="label").test.store, 4).shape[1:] == (4, 4, 3)
+
+
+def test_where_there_is_no_room_to_unpack_parquet_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(encoded, "MEMORY_LIMIT", 500)
+    monkeypatch.setattr(arrow_tables.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
     pyarrow.parquet.write_table(image_rows(0, 12), tmp_path / "a.parquet")
-    with pytest.raises(DataError, match=r"unpacks to [\d,]+ bytes; the limit is 500"):
+    with pytest.raises(DataError, match=r"a\.parquet' unpacks to [\d,]+ bytes, for which there is no room in .*TMPDIR"):
         load_images(tmp_path / "a.parquet")
 
 

@@ -230,6 +230,18 @@ def test_garbled_texts_are_repaired_and_sound_ones_left_alone(text):
     assert repair(garbled) == text and repair(text) == text
 
 
+def test_a_tokenizer_of_another_language_is_told_by_the_pieces_of_a_word(tmp_path):
+    from tlkeras.sources.tokenizer import word_piece_tokenizer
+
+    tokenizer = word_piece_tokenizer(
+        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "film", "f", "##i", "##l", "##m", "##e"], lowercase=True
+    )
+    for word, pieces in (("film", None), ("filme", "2.0 pieces")):
+        inventory = take_inventory(str(table(tmp_path, [f"{' '.join([word] * (n + 1))},{'xy'[n % 2]}" for n in range(60)])))
+        found = {one.key: one for one in examine(inventory, tokenizer=tokenizer)[0]}
+        assert (pieces in found["foreign_texts"].headline) if pieces else "foreign_texts" not in found
+
+
 def test_tokens_are_counted_with_the_tokenizer(tmp_path):
     from tlkeras.sources.tokenizer import word_piece_tokenizer
 

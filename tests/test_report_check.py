@@ -203,7 +203,8 @@ def test_texts_are_checked_and_the_page_lists_rows(tmp_path):
     rows = [f"{words(n)},{'pos' if n % 2 else 'neg'}" for n in range(60)]
     report = check_data(table(tmp_path, [*rows, "!,pos"]), modality="text")
     save_check(report, tmp_path / "out")
-    assert report.passed and report.verdict == "Can be trained on; 1 warning to look at first."
+    assert report.passed and report.verdict == "Can be trained on; 2 warnings to look at first."
+    assert {one.key for one in report.findings if one.severity == "warning"} == {"short_texts", "foreign_texts"}
     assert "table.csv, row 62" in (tmp_path / "out" / "check.html").read_text(encoding="utf-8")
 
 

@@ -1,9 +1,13 @@
 """Parquet and Arrow files, through pyarrow alone; what the Hugging Face `datasets` library notes in them is understood.
 
-Pictures stay encoded: Arrow files are mapped, so that each is read when it is needed; Parquet is unpacked into memory.
+Pictures stay encoded: Arrow files are mapped, so that each is read when it is needed; Parquet is unpacked into memory or, where
+it is large, into a temporary Arrow file that is mapped likewise.
 """
 
 import json
+import mmap
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +33,7 @@ def read_arrow(path: Path, features: Mapping[str, Any] | None = None) -> Table:
         features: What `datasets` knows about the columns (names of classes, pictures); read from the file if not given.
 
     Raises:
-        DataError: It is damaged or of another kind, or its pictures need too much memory.
+        DataError: It is damaged or of another kind, or there is no room to unpack it.
     """
     import pyarrow
 
@@ -50,15 +54,28 @@ def _is_parquet(path: Path) -> bool:
 def _read_parquet(path: Path) -> "pyarrow.Table":
     import pyarrow.parquet
 
-    with pyarrow.parquet.ParquetFile(path) as file:
+    with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
         size = sum(file.metadata.row_group(group).total_byte_size for group in range(file.metadata.num_row_groups))
-        if size > encoded.MEMORY_LIMIT:
-            raise DataError(
-                f"{str(path)!r} unpacks to {size:,} bytes; the limit is {encoded.MEMORY_LIMIT:,}, because Parquet cannot be "
-                "read row by row. Split it, or save it as Arrow, which can: "
-                f"`datasets.Dataset.from_parquet({str(path)!r}).save_to_disk(FOLDER)`."
-            )
-        return file.read()
+        return file.read() if size <= encoded.MEMORY_LIMIT else _unpack(file, path, size)
+
+
+def _unpack(file: "pyarrow.parquet.ParquetFile", path: Path, size: int) -> "pyarrow.Table":
+    """Write a large Parquet file, some thousand rows at a time, as Arrow into a temporary file, and map that."""
+    import pyarrow
+
+    folder = tempfile.gettempdir()
+    if size > shutil.disk_usage(folder).free:
+        raise DataError(
+            f"{str(path)!r} unpacks to {size:,} bytes, for which there is no room in {folder!r}. Set the variable TMPDIR to a "
+            "folder on a larger disk, or split the file."
+        )
+    with tempfile.TemporaryFile() as stream:
+        with pyarrow.ipc.new_stream(stream, file.schema_arrow) as writer:
+            for batch in file.iter_batches(batch_size=_CHUNK):
+                writer.write_batch(batch)
+        stream.flush()
+        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    return pyarrow.ipc.open_stream(pyarrow.BufferReader(pyarrow.py_buffer(mapped))).read_all()
 
 
 def _map_arrow(path: Path) -> "pyarrow.Table":

@@ -13,9 +13,9 @@ import numpy as np
 from tlkeras.data.decode import decode_image
 from tlkeras.data.duplicates import LOOK, picture_looks
 from tlkeras.data.examples import EncodedImages, ImageFiles, Skipped, Store
+from tlkeras.data.image_files import modification_times
 from tlkeras.data.picture_headers import PictureHeader, read_header
 from tlkeras.data.targets import natural_order
-from tlkeras.data.vanished import modification_times
 from tlkeras.errors import DataError
 
 _CHUNK = 16

@@ -17,13 +17,24 @@ from PIL import Image, UnidentifiedImageError
 
 from tlkeras.data.examples import EncodedImages, ImageArrays, ImageFiles, Store
 from tlkeras.data.image_files import require_format
+from tlkeras.data.resize import RESIZE_MODES, require_mode, to_square
 from tlkeras.errors import DataError
+
+__all__ = [
+    "MAX_ASPECT",
+    "MAX_PIXELS",
+    "RESIZE_MODES",
+    "decode_image",
+    "decode_sizes",
+    "iterate_pixels",
+    "least_side",
+    "read_pixels",
+    "read_sizes",
+    "resize_pixels",
+]
 
 MAX_PIXELS = 100_000_000
 """Pictures with more pixels are refused from their header, before anything is decoded."""
-
-RESIZE_MODES = ("crop", "pad", "squash")
-"""Take the central square, fit the whole picture between black bars, or ignore the aspect ratio."""
 
 MAX_ASPECT = 50
 """A central square of a picture longer than this would keep less than 2 % of it."""
@@ -76,13 +87,14 @@ def decode_sizes(data: bytes, sizes: Sequence[int], *, resize: str = "crop") -> 
     Raises:
         ValueError: See `decode_image`.
     """
+    require_mode(resize)
     kind = require_format(data[:512])
     decoded: dict[tuple[int, int], tuple[Image.Image, Image.Image]] = {}
     squares = []
     try:
         for size in sizes:
             image, rgb = _decode(data, kind, size, decoded)
-            square = _to_square(rgb, size, resize)
+            square = to_square(rgb, size, resize)
             squares.append(np.array(square if kind == "HEIF" else _upright(square, image)))
     except _RefusedError as error:
         raise ValueError(str(error)) from None
@@ -128,7 +140,7 @@ def resize_pixels(array: np.ndarray, size: int, *, resize: str = "crop") -> np.n
     Returns:
         uint8, shape `(size, size, 3)`.
     """
-    return np.array(_to_square(Image.fromarray(array), size, resize).convert("RGB"))
+    return np.array(to_square(Image.fromarray(array), size, resize).convert("RGB"))
 
 
 def read_pixels(
@@ -259,23 +271,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
     return image.convert("RGB")
-
-
-def _to_square(image: Image.Image, size: int, resize: str) -> Image.Image:
-    width, height = image.size
-    if resize == "crop":
-        side = min(width, height)
-        left, top = (width - side) / 2, (height - side) / 2
-        return image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
-    if resize == "squash":
-        return image.resize((size, size), Image.Resampling.BILINEAR)
-    if resize != "pad":
-        raise _RefusedError(f"unknown resize mode {resize!r}; allowed: {', '.join(RESIZE_MODES)}")
-    scale = size / max(width, height)
-    inner = image.resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BILINEAR)
-    square = Image.new(image.mode, (size, size))  # black
-    square.paste(inner, ((size - inner.width) // 2, (size - inner.height) // 2))
-    return square
 
 
 def _upright(square: Image.Image, image: Image.Image) -> Image.Image:

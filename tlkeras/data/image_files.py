@@ -1,7 +1,10 @@
 """Picture files: their bytes, and what their first bytes say they are."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 MAX_FILE_BYTES = 256 * 2**20
 """Larger files are refused unread."""
@@ -75,3 +78,15 @@ def require_format(head: bytes) -> str:
     if b"\x00" not in head and all(byte >= 32 or byte in b"\t\n\r\f" for byte in head):
         raise ValueError("text, not a picture")
     raise ValueError(f"not a picture in a known format ({FORMATS})")
+
+
+def modification_times(paths: Sequence[str]) -> np.ndarray:
+    """Return when each file was last written, in ns since 1970, int64, shape `(n,)`; -1 where there is none."""
+    return np.fromiter(map(_modified, paths), np.int64, len(paths))
+
+
+def _modified(path: str) -> int:
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return -1

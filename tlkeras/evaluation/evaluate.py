@@ -10,7 +10,7 @@ import numpy as np
 
 from tlkeras.data.examples import Examples, Splits
 from tlkeras.data.targets import MultiLabelTargets, ValueTargets
-from tlkeras.data.vanished import splits_still_there
+from tlkeras.data.vanished import read_still_there
 from tlkeras.evaluation import classification, multi_label, nulls, regression
 from tlkeras.evaluation.calibration import measure_calibration
 from tlkeras.evaluation.classification import confusion_matrix
@@ -61,7 +61,17 @@ def evaluate(
     Returns:
         Measures with 95 % intervals: Wilson's for proportions, BCa bootstrap for the others.
     """
-    splits = splits_still_there(splits)
+    return read_still_there(splits, lambda there: _evaluate(model, there, columns, foreign, compare_nulls, seed))[1]
+
+
+def _evaluate(
+    model: TransferModel,
+    splits: Splits,
+    columns: Mapping[str, np.ndarray] | None,
+    foreign: Examples | None,
+    compare_nulls: bool,
+    seed: int,
+) -> Evaluation:
     found = respond(model, splits.test)
     module, targets = MEASURES[model.task], target_array(splits.test)
     predicted = predictions(model.task, found.outputs)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tlkeras.data.examples import Examples, Splits
+from tlkeras.data.vanished import read_still_there
 from tlkeras.errors import TlkerasError
 from tlkeras.evaluation.calibration import fit_temperature, probabilities_of
 from tlkeras.evaluation.evaluate import predict_examples, target_array
@@ -49,12 +50,14 @@ def calibrate(model: TransferModel, splits: Splits, *, smallest: int = SMALLEST,
     if len(splits.val) < smallest:
         log.info("Probabilities are left as they are: %d validation examples, %d are needed", len(splits.val), smallest)
         return model
-    found = respond(model, splits.val)
+    splits, found = read_still_there(splits, lambda there: respond(model, there.val))
     temperature = fit_temperature(model.task, target_array(splits.val), found.logits)
     outputs = probabilities_of(model.task, found.logits / temperature)
     if temperature != 1:
         _scale_head(model, temperature, splits.val.take(np.arange(min(32, len(outputs)))), outputs)
-    familiar = choose_familiar(model, splits, found) if model.task == "classification" else None
+    familiar = None
+    if model.task == "classification":
+        splits, familiar = read_still_there(splits, lambda there: choose_familiar(model, there, found))
     calibrated = replace(model, temperature=model.temperature * temperature, familiar=familiar)
     log.info("Calibrated on %d validation examples: temperature %.2f", len(outputs), temperature)
     if run:
@@ -76,12 +79,13 @@ def calibrate_again(model: TransferModel, splits: Splits, again: History | None,
     """
     if again is None or (model.temperature == 1 and model.familiar is None):
         return model
-    found = respond(model, splits.val)
+    splits, found = read_still_there(splits, lambda there: respond(model, there.val))
     if model.temperature != 1:
         few = splits.val.take(np.arange(min(32, len(found.logits))))
         _scale_head(model, model.temperature, few, probabilities_of(model.task, found.logits / model.temperature))
     if model.familiar is not None:
-        model = replace(model, familiar=replace(model.familiar, bank=choose_familiar(model, splits, found).bank))
+        _, familiar = read_still_there(splits, lambda there: choose_familiar(model, there, found))
+        model = replace(model, familiar=replace(model.familiar, bank=familiar.bank))
     if run:
         write_file(run.path / WEIGHTS, model.network.save)
         save_calibration(model, run.path)

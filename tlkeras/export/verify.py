@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tlkeras.data.examples import Examples
-from tlkeras.data.vanished import without_vanished
+from tlkeras.data.vanished import read_still_there, without_vanished
 from tlkeras.errors import ParityError, TlkerasError
 from tlkeras.export import compare
 from tlkeras.export.artifact import Artifact, Parity
@@ -86,7 +86,8 @@ def compare_with_keras(
         examples = examples.take(np.sort(np.random.default_rng(0).choice(len(examples), sample, replace=False)))
     if len(examples) < FEWEST:
         _log.warning("%d examples cannot show how much is lost to a point: that is not judged. Give %d.", len(examples), FEWEST)
-    reference, inputs = read_reference(model, examples), raw_inputs(examples)
+    examples, reference = read_still_there(examples, lambda there: read_reference(model, there))
+    inputs = raw_inputs(examples)
     yardstick = None if outputs_only else Yardstick(model, examples)
     results = []
     for artifact in artifacts:

@@ -15,7 +15,7 @@ SHOWN = 3
 
 _SHARED = (
     *("image_column", "text_column", "label_column", "split_column", "group_column", "time_column"),
-    *("target", "encoding", "splits"),
+    *("target", "label_separator", "encoding", "splits"),
 )
 _MARKS = {"error": "ERROR", "warning": "WARNING", "note": "note"}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tlkeras.data.examples import Splits
-from tlkeras.data.vanished import splits_still_there
+from tlkeras.data.vanished import read_still_there
 from tlkeras.files import write_file
 from tlkeras.plots import save_training, save_views
 from tlkeras.runs import Run
@@ -88,7 +88,6 @@ def fit(
     started = time.monotonic()
     if reproducible:
         _use_deterministic_operations(seed)
-    splits = splits_still_there(splits)
     if keep_start:
         require_refit(phases)
     history = History(start=model.network.get_weights() if keep_start else None)
@@ -98,7 +97,9 @@ def fit(
     place = open_place(run, model, splits, phases, save_every=save_every, **settings) if run else None
     done = place.restore(model.network, history) if place else 0
     cuts = [_cut(model, phase) for phase in phases]
-    data = read_training_data(model, splits, phases, balance=balance, flip=flip, views=views, seed=seed)
+    splits, data = read_still_there(
+        splits, lambda there: read_training_data(model, there, phases, balance=balance, flip=flip, views=views, seed=seed)
+    )
     needs = [Need(cut, phase.solver == "gradient" and len(data.views) > 1) for cut, phase in zip(cuts, phases, strict=True)]
     frozen = FrozenPart(model.segments, data.views, data.val, exact=reproducible)
     if done < len(phases):

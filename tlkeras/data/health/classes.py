@@ -197,7 +197,8 @@ def _uneven(counts: Mapping[str, int]) -> Iterator[Finding]:
         0,
         "Look at balanced accuracy and at each class rather than at accuracy; class weights or more examples of the small "
         "classes help.",
-        tuple(Offender(name, examples_in_words(count)) for count, name in (*filled[:3], *filled[max(3, len(filled) - 3) :])),
+        # The smallest comes right after the largest: a terminal shows only the first ones.
+        tuple(Offender(name, examples_in_words(count)) for count, name in (filled[0], *filled[:0:-1][:3], *filled[1:-3][:2])),
         explanation=f"Always guessing {filled[0][1]!r} would be right for {filled[0][0] / sum(c for c, _ in filled):.0%}.",
     )
 

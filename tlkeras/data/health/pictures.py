@@ -172,9 +172,9 @@ _HEADER_TESTS: tuple[tuple[str, Severity, str, str, str, _Test], ...] = (
     (
         "rotated",
         "note",
-        "Pictures turned by their EXIF orientation",
+        "Pictures turned upright as their EXIF orientation says",
         "Nothing needs to be done here; apply the tag as well wherever else you read them.",
-        "tlkeras turns them upright, in training as in predictions. Keras, TensorFlow and many phone apps do not.",
+        "This is done in training as in predictions. Keras, TensorFlow and many phone apps do not do it.",
         _rotated,
     ),
     (

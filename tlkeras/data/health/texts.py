@@ -11,6 +11,7 @@ import numpy as np
 from tlkeras.data.examples import Texts
 from tlkeras.data.health.finding import Finding, Severity
 from tlkeras.data.health.inventory import Inventory
+from tlkeras.data.pipelines import MOST_PIECES, MOST_UNKNOWN, measure_tokenizer
 
 if TYPE_CHECKING:
     import tokenizers
@@ -63,8 +64,9 @@ def examine_texts(
         if found[key]:
             offenders = tuple(inventory.offender(row, detail) for row, detail in found[key])
             yield Finding(key, severity, title, len(offenders), remedy, offenders, quarantine)
-    if count:
+    if tokenizer is not None:
         yield from _tokens(inventory, store.texts, counts, sequence_length)
+        yield from _language(store.texts, tokenizer, int(counts.unknown.sum()) / max(1, int(counts.tokens.sum())))
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,6 @@ def _tokens(inventory: Inventory, texts: Sequence[str], counts: _Counts, sequenc
     numbers = counts.tokens + counts.special
     long = [(int(numbers[row]), row) for row in order[numbers[order] > sequence_length].tolist()]
     lost = np.flatnonzero((counts.unknown > 0) & (counts.unknown == counts.tokens)).tolist()
-    unknown_tokens, all_tokens = int(counts.unknown.sum()), int(counts.tokens.sum())
     if long:
         share = len(long) / len(texts)
         yield Finding(
@@ -199,13 +200,23 @@ def _tokens(inventory: Inventory, texts: Sequence[str], counts: _Counts, sequenc
             tuple(inventory.offender(row, _excerpt(texts[row])) for row in lost),
             quarantine=True,
         )
-    if all_tokens and unknown_tokens / all_tokens > 0.02:
+
+
+def _language(texts: Sequence[str], tokenizer: "tokenizers.Tokenizer", unknown: float) -> Iterator[Finding]:
+    """Yield whether the tokenizer was made for another language, by the share of unknown tokens and the pieces of a word."""
+    pieces = measure_tokenizer(texts, tokenizer).pieces
+    remedy = "Choose a source model for this language or script: tlkeras sources"
+    if unknown > MOST_UNKNOWN:
+        yield Finding("unknown_tokens", "warning", f"{unknown:.0%} of all tokens are unknown to the tokenizer", 0, remedy)
+    if pieces > MOST_PIECES:
         yield Finding(
-            "unknown_tokens",
+            "foreign_texts",
             "warning",
-            f"{unknown_tokens / all_tokens:.0%} of all tokens are unknown to the tokenizer",
+            f"The tokenizer cuts a word of these texts into {pieces:.1f} pieces",
             0,
-            "Choose a source model for this language or script: tlkeras sources",
+            remedy,
+            explanation="It was most likely made for another language; in its own, a word has about 1.2. The network has "
+            "hardly seen these pieces, and the texts take more tokens than they need.",
         )
 
 

@@ -50,6 +50,7 @@ def save_training(rows: Sequence[Mapping[str, Any]], path: Path, *, metric: str 
         axis.set_title(title, color=INK, loc="left", fontweight="bold")
         axis.set_xlabel("epoch (over all phases)")
         axis.set_xticks(x[:: max(1, len(x) // 12)])
+        axis.set_xlim(0.5, max(len(x), 2) + 0.5)  # the names of the phases must lie inside
         axis.grid(color=GRID, linewidth=0.7)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylim(bottom=0)
@@ -151,21 +152,24 @@ def save_views(views: Sequence[Any], path: Path, *, count: int = 6) -> None:
 
 
 def save_ranking(rows: Sequence[Mapping[str, Any]], path: Path, *, metric: str, null: float | None = None) -> None:
-    """Draw scores against latency, with their intervals; the numbers are places, named in the legend.
+    """Draw scores against latency, and what orders the sources, with their intervals; the numbers are places.
 
     Args:
-        rows: For each source, best first: `name`, `score`, `low`, `high`, `milliseconds` (None: not in the left part) and
-            `tied` (with the first).
+        rows: For each source, best first: `name`, `score`, `low`, `high`, `milliseconds` (None: not in the left part), `tied`
+            (with the first), and what it was ordered by: `order`, `order_low`, `order_high`.
         path: Where to write the PNG.
         metric: What the score is.
         null: The score of random weights.
     """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     figure = new_figure(10, max(3.6, 1.2 + 0.3 * len(rows)))
     speed, places = figure.subplots(1, 2, sharey=False, width_ratios=(1.1, 1))
     for place, row in enumerate(rows, start=1):
         color = BLUE if place == 1 else ORANGE if row["tied"] else "#6b7280"
         error = [[row["score"] - row["low"]], [row["high"] - row["score"]]]
-        places.errorbar(row["score"], place, xerr=error, fmt="o", color=color, markersize=5, capsize=2)
+        ends = [[row["order"] - row["order_low"]], [row["order_high"] - row["order"]]]
+        places.errorbar(row["order"], place, xerr=ends, fmt="o", color=color, markersize=5, capsize=2)
         if row["milliseconds"] is not None:
             speed.errorbar(row["milliseconds"], row["score"], yerr=error, fmt="none", ecolor=color, elinewidth=1, alpha=0.7)
             speed.text(
@@ -180,19 +184,23 @@ def save_ranking(rows: Sequence[Mapping[str, Any]], path: Path, *, metric: str, 
             )
     if null is not None:
         speed.axhline(null, color=INK, linestyle=":", linewidth=1)
-        places.axvline(null, color=INK, linestyle=":", linewidth=1, label="the first one, random weights")
-        places.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
+        speed.annotate(
+            "the first one, random weights", (1, null), xycoords=("axes fraction", "data"), xytext=(-2, 3),
+            textcoords="offset points", ha="right", fontsize=8, color=INK,
+        )  # fmt: skip
     places.set_yticks(
         range(1, len(rows) + 1), [f"{shorten(str(row['name']))}  {place}" for place, row in enumerate(rows, start=1)]
     )
     places.set_ylim(len(rows) + 0.6, 0.4)
-    places.set_xlabel(f"{metric} of the probe, 95 % interval")
+    places.set_xlabel("explained by the probe, 95 % interval")
     speed.set_xlabel("milliseconds an example, LiteRT, one thread")
     speed.set_ylabel(f"{metric} of the probe")
     times = [row["milliseconds"] for row in rows if row["milliseconds"] is not None]
     if times and max(times) > 10 * min(times):
         speed.set_xscale("log")
+        speed.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         speed.xaxis.set_major_formatter("{x:g}")
+        speed.xaxis.set_minor_formatter(NullFormatter())
     else:
         speed.set_xlim(0, 1.15 * max(times, default=1.0))
     speed.set_title("Source models for this data", color=INK, loc="left", fontweight="bold")

@@ -91,6 +91,9 @@ def save_ranking_files(ranking: Ranking, folder: Path) -> None:
             "score": one.score.value,
             "low": one.score.low,
             "high": one.score.high,
+            "order": one.explained.value,
+            "order_low": one.explained.low,
+            "order_high": one.explained.high,
             "milliseconds": one.latency_ms,
             "tied": one.tied,
         }

@@ -226,6 +226,7 @@ HUB_FAMILIES: Mapping[str, HubFamily] = {
         "NVIDIA, 2021; KerasHub preset",
         any_size=True,
         step=32,
+        smallest=64,
     ),
     "cspnet": HubFamily(
         "CSPNetBackbone",

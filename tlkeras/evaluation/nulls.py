@@ -18,6 +18,7 @@ from tlkeras.training.head import rotate, solve_linear
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 PIXELS = 28
+_RANDOM = "The same network with random weights"
 
 
 def majority(splits: Splits) -> np.ndarray:
@@ -63,7 +64,7 @@ def random_network(model: TransferModel, splits: Splits, *, seed: int = 0) -> np
     segments: tuple[Block, ...] = (*source.blocks, model.pool)
     top = len(segments)
     inputs = [read_inputs(part, source) for part in (splits.train, splits.val, splits.test)]
-    parts = [rows[top][0].values for rows in activations(segments, [top], *inputs)]
+    parts = [rows[top][0].values for rows in activations(segments, [top], *inputs, name=_RANDOM)]
     return linear_on_features(parts, splits)
 
 

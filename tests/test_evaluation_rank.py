@@ -16,7 +16,7 @@ from tlkeras.evaluation import measured, name_similarity
 from tlkeras.evaluation import rank as ranks
 from tlkeras.evaluation.candidates import static_order
 from tlkeras.evaluation.depth import probe_depth
-from tlkeras.evaluation.feature_scores import FeatureScores, explained, score_features, source_probabilities
+from tlkeras.evaluation.feature_scores import FeatureScores, explained, score_features, side_by_side, source_probabilities
 from tlkeras.evaluation.limits import Limits, parse_size, parse_time
 from tlkeras.evaluation.metrics import Measure
 from tlkeras.evaluation.probes import ridge_probe
@@ -24,6 +24,7 @@ from tlkeras.evaluation.rank import draw, pick_source, rank
 from tlkeras.evaluation.ranking import RankedSource, order, words
 from tlkeras.plots import save_depth, save_ranking
 from tlkeras.runs import Run
+from tlkeras.sources import trial
 from tlkeras.sources.blocks import chain
 from tlkeras.sources.model import Block, SourceModel
 
@@ -54,7 +55,9 @@ def splits() -> Splits:
 def ranking(splits, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TLKERAS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return rank(splits, [_source("blind", 2), _source("sees"), _source("too big", 5000)], limits=Limits(megabytes=0.1))
+        return rank(
+            splits, [_source("blind", 2, 2, 2), _source("sees"), _source("too big", 5000)], limits=Limits(megabytes=0.1)
+        )
 
 
 def test_the_source_that_sees_the_class_comes_first_and_the_blind_one_is_at_chance(ranking):
@@ -141,6 +144,30 @@ def test_only_training_examples_are_looked_at(splits, monkeypatch):
     rank(splits, [_source("sees")], limit=40, facts=False, null=False)
     assert len(seen[0]) == 40
     assert set(seen[0]) < set(splits.train.ids)
+
+
+def test_the_probe_reads_three_boundaries_so_that_a_blind_top_does_not_hide_what_lies_below(splits):
+    found = rank(splits, [_source("blind at the top", 2), _source("blind", 2, 2, 2)], facts=False, null=False)
+    first, second = found.sources
+    assert first.name == "blind at the top"
+    assert first.score.value > 0.95
+    assert first.scores["knn"] < 0.7, "the other scores read the top alone"
+    assert second.score.value < 0.6
+    wide, narrow = np.full((4, 9), 2.0), np.full((4, 1), 2.0)
+    beside = side_by_side([wide, narrow])
+    assert np.sum(beside[:, :9] ** 2) == pytest.approx(np.sum(beside[:, 9:] ** 2)), "all boundaries weigh the same"
+
+
+def test_a_file_of_ones_own_is_ranked_beside_the_others(splits, monkeypatch, tmp_path):
+    monkeypatch.setattr(trial, "try_first", lambda *_, **__: None)
+    image = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.AveragePooling2D(4)(keras.layers.Rescaling(1 / 255)(image))
+    file = str(tmp_path / "own.keras")
+    keras.Model(image, keras.layers.Flatten()(x)).save(file)
+    found = rank(splits, [_source("blind", 2, 2, 2), file], facts=False, null=False)
+    assert [one.name for one in found.sources] == [file, "blind"]
+    with pytest.raises(ValueError, match="Unknown image source model"):
+        rank(splits, ["mobilenet_v9"])
 
 
 def test_a_draw_keeps_the_classes_in_proportion_and_the_order():
@@ -251,7 +278,7 @@ def test_several_labels_and_values_are_ranked_by_their_own_scores(splits):
     ):
         names = ("one", "two") if metric == "Jaccard score" else ()
         data = replace(splits, train=replace(splits.train, targets=targets), classes=names)
-        found = rank(data, [_source("sees"), _source("blind", 2)], facts=False, null=False)
+        found = rank(data, [_source("sees"), _source("blind", 2, 2, 2)], facts=False, null=False)
         assert found.best == "sees"
         assert found.metric == metric
         assert found.sources[0].score.value == pytest.approx(perfect, abs=3 if metric != "Jaccard score" else 0.1)
@@ -271,7 +298,7 @@ def test_the_static_list_goes_by_accuracy_where_all_have_one_and_by_size_where_n
 def test_a_name_other_than_rank_is_passed_through_and_a_run_keeps_its_pick(splits, monkeypatch, tmp_path):
     assert pick_source("resnet50", splits) == "resnet50"
     monkeypatch.setattr(ranks, "candidates", lambda *_, **__: {
-        one.name: lambda pretrained, one=one: one for one in (_source("blind", 2), _source("sees"))
+        one.name: lambda pretrained, one=one: one for one in (_source("blind", 2, 2, 2), _source("sees"))
     })  # fmt: skip
     assert pick_source("rank", splits) == "sees"
     run = Run(tmp_path, "recipe", {})
@@ -317,6 +344,7 @@ def test_pictures_are_drawn_with_and_without_latencies(tmp_path):
         {"name": f"$a_{i}$", "score": 0.9 - i / 10, "low": 0.8 - i / 10, "high": 0.95, "milliseconds": m, "tied": i == 1}
         for i, m in enumerate((2.0, 30.0, None))
     ]
+    rows = [{**row, "order": 0.7, "order_low": 0.6, "order_high": 0.8} for row in rows]
     for number, shown in enumerate((rows, rows[2:])):
         save_ranking(shown, tmp_path / f"{number}.png", metric="accuracy", null=0.3)
         assert np.asarray(Image.open(tmp_path / f"{number}.png").convert("L")).std() > 10

@@ -9,6 +9,8 @@ from tlkeras.features.inputs import SharedPixels
 from tlkeras.sources.blocks import with_random_weights
 from tlkeras.sources.catalog import SourceRow, list_sources
 from tlkeras.sources.image import load_image_source, planned_size
+from tlkeras.sources.image_table import IMAGE_SOURCES
+from tlkeras.sources.local import is_path
 from tlkeras.sources.model import SourceModel
 from tlkeras.sources.text import load_text_source
 
@@ -27,14 +29,14 @@ def weights_here(modality: str) -> list[str]:
 
 
 def check_names(names: list[str], modality: str) -> None:
-    """Refuse names that are not in the catalogue.
+    """Refuse names that are neither in the catalogue nor paths.
 
     Raises:
         ValueError: A name is not that of a source model for this modality.
     """
     known = catalogue(modality)
     for name in names:
-        if name not in known:
+        if name not in known and not is_path(name):
             raise unknown(f"{modality} source model", name, known, see="tlkeras sources")
 
 
@@ -51,7 +53,7 @@ def candidates(
 
     Args:
         splits: The data.
-        sources: Names, or source models; those whose weights are here if not given.
+        sources: Names, paths, or source models; those whose weights are here if not given.
         image_size: See `tlkeras.evaluation.rank.rank`.
         sequence_length: See there.
         seed: Seed of random weights.
@@ -101,6 +103,7 @@ def shared_pixels(
         if isinstance(source, SourceModel)
         else planned_size(source, image_size=image_size, pictures=splits.train)
         for source in chosen
+        if isinstance(source, SourceModel) or source in IMAGE_SOURCES  # what a file takes is known when it is opened
     ]
     return SharedPixels(examples, sizes, resize=resize)
 

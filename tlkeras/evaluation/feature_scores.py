@@ -1,6 +1,6 @@
 """All scores of one source model, from its features of labelled examples."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,15 +36,23 @@ class FeatureScores:
 
 
 def score_features(
-    features: np.ndarray, examples: Examples, splits: Splits, source: SourceModel, *, scores: Collection[str] = SCORES
+    features: np.ndarray,
+    examples: Examples,
+    splits: Splits,
+    source: SourceModel,
+    *,
+    below: Sequence[np.ndarray] = (),
+    scores: Collection[str] = SCORES,
 ) -> FeatureScores:
     """Score a source model's features.
 
     Args:
-        features: Pooled features, float, shape `(n, width)`.
+        features: Pooled features at the top, float, shape `(n, width)`.
         examples: Whose features they are.
         splits: Says which task it is, and the classes.
         source: The source model; its own classifier is used for LEEP and NCE.
+        below: Pooled features at boundaries below, which the ridge probe reads as well: what fine-tuning makes of a source does
+            not begin at its top (Head2Toe; Evci et al. 2022).
         scores: Which of `SCORES`; the ridge probe always. Those that need one class for each example, or the source's
             classifier, are left out where there is none.
     """
@@ -61,7 +69,7 @@ def score_features(
 
     with threadpool_limits(1):  # with another process on the machine, a second BLAS thread mostly waits
         standard = standardise(features)
-        probe = ridge_probe(standard, targets)
+        probe = ridge_probe(side_by_side([*map(standardise, below), standard]), targets)
         right, share = by_example(probe), explained(probe, targets)
         values = {"ridge": float(right.mean()), "explained": float(share.mean())}
         if "knn" in scores:
@@ -71,6 +79,15 @@ def score_features(
         if isinstance(examples.targets, ClassTargets):
             values.update(_of_classes(features, standard, examples.labels, classes, source, scores))
     return FeatureScores(right, share, values)
+
+
+def side_by_side(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return features of several boundaries in one array; all boundaries weigh the same, however wide they are.
+
+    Args:
+        parts: Standardised features, shape `(n, width)` each.
+    """
+    return np.concatenate([part / np.sqrt(part.shape[1]) for part in parts], axis=1)
 
 
 def explained(probe: Probe, targets: np.ndarray) -> np.ndarray:

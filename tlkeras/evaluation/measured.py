@@ -29,6 +29,13 @@ Read = Callable[[Examples, SourceModel], Rows]
 
 log = logging.getLogger("tlkeras")
 
+BOUNDARIES = 3
+"""The uppermost block boundaries whose features the ridge probe reads; see docs/rank.md for how that was chosen."""
+
+
+def _cuts(source: SourceModel) -> range:
+    return range(max(1, len(source.blocks) - BOUNDARIES + 1), len(source.blocks) + 1)
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -88,15 +95,15 @@ def measure(
     reason = limits.objection(megabytes=megabytes(source), licence=licence(source))
     if reason:
         return reason
-    ready = prepare(source)
+    ready = prepare(source, _cuts(source))
     latency = latency_ms(ready.frozen, noise(source)) if facts or limits.milliseconds is not None else None
     reason = limits.too_slow(latency)
     if reason:
         return reason
-    (features,), computed = pooled_features(ready, examples, read=read)
+    (*below, features), computed = pooled_features(ready, examples, read=read)
     return Measured(
         source=source,
-        scores=score_features(features, examples, splits, source, scores=scores),
+        scores=score_features(features, examples, splits, source, below=below, scores=scores),
         latency=latency,
         names=_names(source, splits) if facts else None,
         distances=_distances(ready, features) if facts else {},
@@ -116,7 +123,7 @@ def _distances(ready: FeaturePass, features: np.ndarray) -> Mapping[str, Distanc
     sample = source_sample(ready.source.facts) if ready.source.modality == "image" else None
     if sample is None or len(features) < 20:
         return {}
-    (found,), _ = pooled_features(ready, sample)
+    (*_, found), _ = pooled_features(ready, sample)
     return domain_distances(found, features)
 
 
@@ -143,6 +150,6 @@ def against_random(
     except TlkerasError as error:
         log.warning("The best one is not compared with random weights: %s", error)
         return None, None
-    (features,), _ = pooled_features(prepare(twin), examples, read=read)
-    scores = score_features(features, examples, splits, twin, scores=()).examples
+    (*below, features), _ = pooled_features(prepare(twin, _cuts(twin)), examples, read=read)
+    scores = score_features(features, examples, splits, twin, below=below, scores=()).examples
     return order({"null": scores}, seed=seed).scores["null"], paired_gain(best.scores.examples, scores, seed=seed)

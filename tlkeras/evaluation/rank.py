@@ -43,7 +43,7 @@ def rank(
 
     Args:
         splits: The data; only its training examples are looked at.
-        sources: Names that `tlkeras sources` lists, or source models; those whose weights are here if not given.
+        sources: Names that `tlkeras sources` lists, paths, or source models; those whose weights are here if not given.
         limits: Candidates beyond them are left out, and the ranking says why.
         limit: The most examples to look at, drawn in proportion to the classes.
         image_size: Pixels; each source's own size if not given, less where the pictures are smaller.

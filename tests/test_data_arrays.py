@@ -91,6 +91,15 @@ def test_arrays_that_cannot_be_right_are_explained(x, y, message):
         splits_from_arrays((x, y), classes=("a", "b"))
 
 
+def test_pictures_and_labels_that_are_no_pair_are_explained():
+    with pytest.raises(
+        ValueError, match=r"splits_from_arrays\(\(pictures, labels\)\). Received: one array of shape \(4, 4, 4, 3\)"
+    ):
+        splits_from_arrays(pictures(4), labels(4))
+    with pytest.raises(ValueError, match=r"`val` must be a pair.* Received: list"):
+        splits_from_arrays((pictures(4), labels(4)), [pictures(4)])  # type: ignore[arg-type]
+
+
 def test_one_class_is_an_error():
     with pytest.raises(DataError, match="at least two classes"):
         splits_from_arrays((pictures(4), np.zeros(4, int)))
@@ -144,6 +153,8 @@ def test_a_dataset_that_cannot_be_kept_is_explained(tf):
         splits_from_dataset(dataset.repeat(), classes=("a", "b"))
     with pytest.raises(ValueError, match=r"\(image, label\) pairs"):
         splits_from_dataset(dataset.map(lambda x, y: x), classes=("a", "b"))
+    with pytest.raises(ValueError, match=r"gives texts.*splits_from_texts"):
+        splits_from_dataset(tf.data.Dataset.from_tensor_slices((["a", "b"], [0, 1])))
     with pytest.raises(ValueError, match="is empty"):
         splits_from_dataset(dataset.take(0), classes=("a", "b"))
     ragged = tf.data.Dataset.range(2, 4).map(lambda n: (tf.zeros((n, n, 3), tf.uint8), n))

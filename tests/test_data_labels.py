@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.data_files import all_parts, by_id, words
+from tests.data_files import all_parts, by_id, sizes, words
 from tlkeras.data.labels import read_labels
 from tlkeras.data.load import load_texts
 from tlkeras.data.table import Table
@@ -112,6 +112,11 @@ def test_rows_that_do_not_count_add_no_class():
             r"2 of 2 labels in 'x', 'y'.*row 2: 'c' in the column",
         ),
         ((["a", "a|"],), {"target": "labels"}, "at least two classes"),
+        (
+            (["a;b", "a", "b"],),
+            {"target": "labels", "separator": "|"},
+            r"the separator '\|' in no cell; 1 hold ';'. Name that one",
+        ),
         (([str(n) for n in range(9)],), {}, r"hardly labels.*target='value'"),
     ],
 )
@@ -150,6 +155,15 @@ def test_rows_marked_unlabelled_are_a_pool(tmp_path):
     assert splits.unlabelled.ids.tolist() == [f"row {n}" for n in range(30, 35)]
     assert [skipped.reason for skipped in splits.skipped] == ["empty text"]
     assert set(splits.unlabelled.metadata["split"].tolist()) == {"unlabelled"}
+
+
+def test_a_column_that_marks_only_the_pool_leaves_the_rest_to_be_split(tmp_path):
+    rows = [f"{words(n)},{'ab'[n % 2]}," for n in range(40)] + [f"{words(n)},,unlabelled" for n in range(100, 107)]
+    splits = load_texts(write(tmp_path / "a.csv", "text,label,split", rows))
+    assert splits.unlabelled is not None and len(splits.unlabelled) == 7 and sum(sizes(splits)) == 40 and not splits.skipped
+    assert "The pool is taken from the column 'split'." in splits.notes and any(
+        "No parts were given" in x for x in splits.notes
+    )
 
 
 def test_groups_and_times_become_metadata(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.test_data_health import findings, photos, scene
+from tlkeras.data import image_files
 from tlkeras.data.decode import decode_image
 from tlkeras.data.image_files import read_image_file
 from tlkeras.data.load import load_images
@@ -70,14 +71,14 @@ def test_inverted_cmyk_is_not_taken_for_its_negative(folder):
 def test_a_file_that_may_not_be_read_is_skipped(folder, monkeypatch):
     path = folder / "cat" / "secret.jpg"
     scene(50).save(path)
-    original = type(path).open
 
-    def guarded(self, *args, **options):
-        if self.name == "secret.jpg":
-            raise PermissionError(13, "Permission denied", str(self))
-        return original(self, *args, **options)
+    def guarded(file, *args, **options):
+        if str(file).endswith("secret.jpg"):
+            raise PermissionError(13, "Permission denied", str(file))
+        return open(file, *args, **options)  # noqa: PTH123
 
-    monkeypatch.setattr(type(path), "open", guarded)  # the tests may run as root, whom nothing is forbidden
+    # The tests may run as root, whom nothing is forbidden.
+    monkeypatch.setattr(image_files, "open", guarded, raising=False)
     with pytest.raises(ValueError, match="no permission to read it"):
         read_image_file(path)
     (skipped,) = load_images(folder).skipped

@@ -35,6 +35,8 @@ def splits_from_arrays(
         splits = tl.splits_from_arrays((x, y), test=test)
     """
     given = _given(train, val, test)
+    for name, pair in given.items():
+        _require_pair(pair, name)
     stores = {name: ImageArrays(_pixels(x, name), origin=f"{name} array") for name, (x, _) in given.items()}
     return _splits(stores, {name: y for name, (_, y) in given.items()}, classes, seed)
 
@@ -96,6 +98,14 @@ def splits_from_dataset(
 
 def _given(train: Any, val: Any, test: Any) -> dict[str, Any]:
     return {name: part for name, part in zip(PARTS, (train, val, test), strict=True) if part is not None}
+
+
+def _require_pair(pair: Any, name: str) -> None:
+    if isinstance(pair, (tuple, list)) and len(pair) == 2:
+        return
+    shape = getattr(pair, "shape", None)
+    came = type(pair).__name__ if shape is None else f"one array of shape {tuple(shape)}"
+    raise ValueError(f"`{name}` must be a pair: splits_from_arrays((pictures, labels)). Received: {came}")
 
 
 def _splits(stores: Mapping[str, Store], labels: Mapping[str, Any], classes: Sequence[str] | None, seed: int) -> Splits:
@@ -188,6 +198,8 @@ def _read_dataset(dataset: Any, name: str, limit: int) -> Pair:
         raise ValueError(
             f"The {name} dataset must give (image, label) pairs. Received: {spec if spec else type(dataset).__name__}"
         )
+    if getattr(spec[0], "dtype", None) == "string":
+        raise ValueError(f"The {name} dataset gives texts. Give them as lists: splits_from_texts(texts, labels).")
     if int(dataset.cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
         raise ValueError(f"The {name} dataset is endless. Give it before `.repeat()`, or `.take(n)` of it.")
     pictures, labels, size = [], [], 0

@@ -14,7 +14,7 @@ from tlkeras.data.decode import decode_image
 from tlkeras.data.duplicates import LOOK, picture_looks
 from tlkeras.data.examples import EncodedImages, ImageFiles, Skipped, Store
 from tlkeras.data.image_files import modification_times
-from tlkeras.data.picture_headers import PictureHeader, read_header
+from tlkeras.data.picture_headers import PictureHeader, open_header
 from tlkeras.data.targets import natural_order
 from tlkeras.errors import DataError
 
@@ -134,7 +134,7 @@ def _read(store: ImageFiles | EncodedImages, row: int) -> tuple[FileCheck, np.nd
     digest = hashlib.blake2b(data, digest_size=16).hexdigest()
     header = None
     try:
-        header = read_header(data)
-        return FileCheck(None, digest, header, modified=modified), decode_image(data, 32)
+        header, opened = open_header(data)
+        return FileCheck(None, digest, header, modified=modified), decode_image(data, 32, opened=opened)
     except ValueError as error:
         return FileCheck(str(error), digest, header), None

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -58,7 +59,7 @@ _ORIENTATIONS = {
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
-def decode_image(data: bytes, size: int, *, resize: str = "crop") -> np.ndarray:
+def decode_image(data: bytes, size: int, *, resize: str = "crop", opened: Image.Image | None = None) -> np.ndarray:
     """Return an encoded picture as a square, uint8, shape `(size, size, 3)`, RGB; its central square unless `resize` says else.
 
     The orientation tag is applied, transparency is composed on white, 16-bit grey is scaled, an animation gives its first
@@ -69,20 +70,24 @@ def decode_image(data: bytes, size: int, *, resize: str = "crop") -> np.ndarray:
         data: The content of a picture file.
         size: The side of the result in pixels.
         resize: One of `RESIZE_MODES`.
+        opened: The same JPEG, opened with Pillow but not decoded, where its header has been read already.
 
     Raises:
         ValueError: With a plain reason: empty, not a picture, truncated, damaged, too many pixels, extreme shape.
     """
-    return decode_sizes(data, (size,), resize=resize)[0]
+    return decode_sizes(data, (size,), resize=resize, opened=opened)[0]
 
 
-def decode_sizes(data: bytes, sizes: Sequence[int], *, resize: str = "crop") -> list[np.ndarray]:
+def decode_sizes(
+    data: bytes, sizes: Sequence[int], *, resize: str = "crop", opened: Image.Image | None = None
+) -> list[np.ndarray]:
     """Return an encoded picture at several sizes, each as `decode_image` returns it, decoded only once as far as that is equal.
 
     Args:
         data: The content of a picture file.
         sizes: The sides of the results in pixels.
         resize: One of `RESIZE_MODES`.
+        opened: See `decode_image`.
 
     Raises:
         ValueError: See `decode_image`.
@@ -93,7 +98,8 @@ def decode_sizes(data: bytes, sizes: Sequence[int], *, resize: str = "crop") -> 
     squares = []
     try:
         for size in sizes:
-            image, rgb = _decode(data, kind, size, decoded)
+            image, rgb = _decode(data, kind, size, decoded, opened)
+            opened = None
             square = to_square(rgb, size, resize)
             squares.append(np.array(square if kind == "HEIF" else _upright(square, image)))
     except _RefusedError as error:
@@ -106,12 +112,16 @@ def decode_sizes(data: bytes, sizes: Sequence[int], *, resize: str = "crop") -> 
 
 
 def _decode(
-    data: bytes, kind: str, size: int, decoded: dict[tuple[int, int], tuple[Image.Image, Image.Image]]
+    data: bytes,
+    kind: str,
+    size: int,
+    decoded: dict[tuple[int, int], tuple[Image.Image, Image.Image]],
+    opened: Image.Image | None,
 ) -> tuple[Image.Image, Image.Image]:
     """The picture at the scale for a size, as it is and as RGB; from `decoded` where that has this scale already."""
     if kind == "HEIF" and decoded:
         return next(iter(decoded.values()))
-    image = _open_heif(data) if kind == "HEIF" else _open(data, kind)
+    image = _open_heif(data) if kind == "HEIF" else _open(data, kind, opened)
     image.draft(None, (least_side(size),) * 2)
     if image.size not in decoded:
         image.load()
@@ -232,10 +242,10 @@ class _RefusedError(Exception):
     """A picture that is refused by rule, not because decoding failed."""
 
 
-def _open(data: bytes, kind: str) -> Image.Image:
+def _open(data: bytes, kind: str, opened: Image.Image | None) -> Image.Image:
     if kind in _PLUGINS:
         import_module(_PLUGINS[kind])
-    image = Image.open(io.BytesIO(data), formats=[kind])
+    image: Any = opened or Image.open(io.BytesIO(data), formats=[kind])
     image.decodermaxblock = max(image.decodermaxblock, len(data))  # one piece: threads ask for the interpreter lock less often
     _check_shape(*image.size)
     return image

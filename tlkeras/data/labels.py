@@ -95,9 +95,15 @@ def _classes(table: Table, column: str, cells: Sequence[str], wanted: Sequence[b
 
 def _several(table: Table, column: str, cells: Sequence[str], wanted: Sequence[bool], separator: str | None) -> Labels:
     texts = [cell for cell in cells if _as_list(cell) is None]
+    counts = {mark: sum(mark in cell for cell in texts) for mark in _SEPARATORS}
+    likely = max(_SEPARATORS, key=lambda mark: counts[mark])
     if separator is None:
-        counts = {mark: sum(mark in cell for cell in texts) for mark in _SEPARATORS}
-        separator = max(_SEPARATORS, key=lambda mark: counts[mark])
+        separator = likely
+    elif texts and counts[likely] and not any(separator in cell for cell in texts):
+        raise DataError(
+            f"{_where(table, column)} holds the separator {separator!r} in no cell; {counts[likely]} hold {likely!r}. Name "
+            "that one (label_separator), or name none."
+        )
     labels = [_split_cell(cell, separator) for cell in cells]
     used = {name for names, want in zip(labels, wanted, strict=True) if want for name in names}
     names = _ordered(require_classes(used, _where(table, column)), table.orders.get(column, ()))

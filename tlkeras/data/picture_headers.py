@@ -48,10 +48,19 @@ def read_header(data: bytes) -> PictureHeader:
     Raises:
         ValueError: It is no picture, or its header is damaged.
     """
+    return open_header(data)[0]
+
+
+def open_header(data: bytes) -> tuple[PictureHeader, Image.Image | None]:
+    """Read the header of an encoded picture, and return a JPEG opened, for `decode_image`; None for other formats.
+
+    Raises:
+        ValueError: See `read_header`.
+    """
     kind = require_format(data[:512])
     try:
         if kind == "HEIF":
-            return _heif_header(data)
+            return _heif_header(data), None
         if kind in _PLUGINS:
             import_module(_PLUGINS[kind])
         image = Image.open(io.BytesIO(data), formats=[kind])
@@ -59,7 +68,7 @@ def read_header(data: bytes) -> PictureHeader:
         raise ValueError(_bomb(kind, data, str(error))) from error
     except Exception as error:  # Pillow raises anything from SyntaxError to struct.error on damaged files
         raise ValueError(f"the {kind} file is damaged at its head") from error
-    return PictureHeader(
+    header = PictureHeader(
         kind=kind,
         width=image.width,
         height=image.height,
@@ -69,6 +78,7 @@ def read_header(data: bytes) -> PictureHeader:
         animated=bool(getattr(image, "is_animated", False)),
         profile=_profile_name(image.info.get("icc_profile")),
     )
+    return header, image if image.format == "JPEG" else None
 
 
 def _bomb(kind: str, data: bytes, message: str) -> str:

@@ -4,7 +4,7 @@ import csv
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +108,9 @@ def load_splits(splits: Splits, path: str | Path, *, seed: int = 0, near_duplica
     if gone:
         notes.append(f"{gone:,} rows of {path} are no longer in the data.")
     made = complete_splits(parts, splits.classes, seed=seed, near_duplicates=near_duplicates, notes=notes)
-    return remake_splits(splits, {name: getattr(made, name) for name in PARTS}, made.notes)
+    # What was said of the split that this file replaces would contradict it.
+    kept = replace(splits, notes=tuple(note for note in splits.notes if not note.startswith("No parts were given")))
+    return remake_splits(kept, {name: getattr(made, name) for name in PARTS}, made.notes)
 
 
 def compare_splits(splits: Splits, path: str | Path) -> SplitChange:

@@ -63,7 +63,8 @@ def splits_from_rows(
     labels = read_labels(table, roles.labels, wanted, target=options.target, separator=options.separator)
     decided = [*table.notes, *notes, *roles.notes, *labels.notes]
     if roles.split:
-        decided.append(f"Parts are taken from the column {roles.split!r}.")
+        what = "The pool is" if _marks_only_the_pool(table, roles.split) else "Parts are"
+        decided.append(f"{what} taken from the column {roles.split!r}.")
     rows_of, skipped = _deal_rows(table, parts, faults, labels, decided)
     if "train" not in rows_of:
         raise DataError(
@@ -95,7 +96,14 @@ def _parts(table: Table, column: str | None) -> tuple[list[str], list[str]]:
             f"{table.where(strange)}: {table.column(column)[strange]!r} in the column {column!r} is no part. Allowed: train, "
             "val, test, unlabelled. Write one of these, or name another column (split_column)."
         )
+    if _marks_only_the_pool(table, column):
+        return [PART_NAMES.get(cell, "train") for cell in cells], [""] * len(cells)
     return [PART_NAMES.get(cell, "") for cell in cells], ["" if cell else f"no part in {column!r}" for cell in cells]
+
+
+def _marks_only_the_pool(table: Table, column: str) -> bool:
+    """Say whether a column of parts marks unlabelled rows and leaves all others to be split."""
+    return {PART_NAMES.get(cell.strip().casefold(), "") for cell in table.column(column)} == {"", POOL}
 
 
 def _deal_rows(

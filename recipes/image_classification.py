@@ -138,6 +138,8 @@ def run(config: Config) -> "tl.Run":
 
     # 6. Calibrate on the validation pictures: probabilities that can be taken at their word, and when to say "none of these"
     model = tl.calibrate(model, splits, run=run)
+    again = tl.refit_few(model, splits, phases, history, run=run, **settings)  # on them too, where they are fewer than 200
+    model = tl.calibrate_again(model, splits, again, run=run)
 
     # 7. Evaluate on the test pictures, beside what no transfer would have given; show where it fails
     evaluation = tl.evaluate(model, splits, seed=config.seed)
@@ -145,7 +147,9 @@ def run(config: Config) -> "tl.Run":
     tl.write_gallery(model, splits, evaluation, run.path)
 
     # 8. Train once more on all examples, where asked for; the numbers stay those of the model that had not seen the test
-    model = tl.calibrate_again(model, splits, tl.refit(model, splits, phases, history, run=run, **settings), run=run)
+    model = tl.calibrate_again(
+        model, splits, tl.refit(model, splits, phases, history, wanted=config.refit, run=run, **settings), run=run
+    )
 
     # 9. Export for servers (SavedModel) and phones (LiteRT: float32, float16, and int8 calibrated on training pictures)
     targets = ("saved_model", "tflite_float32", "tflite_float16", "tflite_int8")

@@ -135,6 +135,8 @@ def run(config: Config) -> "tl.Run":
 
     # 6. Calibrate on the validation texts: probabilities that can be taken at their word, and when to say "none of these"
     model = tl.calibrate(model, splits, run=run)
+    again = tl.refit_few(model, splits, phases, history, run=run, **settings)  # on them too, where they are fewer than 200
+    model = tl.calibrate_again(model, splits, again, run=run)
 
     # 7. Evaluate on the test texts, beside what no transfer would have given; show where it fails
     evaluation = tl.evaluate(model, splits, seed=config.seed)
@@ -142,7 +144,7 @@ def run(config: Config) -> "tl.Run":
     tl.write_gallery(model, splits, evaluation, run.path)
 
     # 8. Train once more on all examples, where asked for; the numbers stay those of the model that had not seen the test
-    again = tl.refit(model, splits, phases, history, run=run, **settings)
+    again = tl.refit(model, splits, phases, history, wanted=config.refit, run=run, **settings)
     model = tl.calibrate_again(model, splits, again, run=run)
 
     # 9. Export for servers (SavedModel, takes strings) and phones (LiteRT, takes token ids; dynamic: int8 weights)

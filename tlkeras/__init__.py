@@ -39,7 +39,7 @@ _MODULES = {
     "tlkeras.strategies.table": ("STRATEGIES", "plan_phases"),
     "tlkeras.training.fit": ("fit",),
     "tlkeras.training.plan": ("PhasePlan", "plan_training"),
-    "tlkeras.training.refit": ("refit",),
+    "tlkeras.training.refit": ("refit", "refit_few"),
     "tlkeras.training.rate_finder": ("RateSweep", "lr_find"),
     "tlkeras.evaluation.cross_validate": ("CrossValidation", "cross_validate"),
     "tlkeras.evaluation.evaluate": ("evaluate",),
@@ -140,4 +140,4 @@ if TYPE_CHECKING:  # what editors and type checkers see; `__getattr__` imports a
     from tlkeras.training.fit import fit
     from tlkeras.training.plan import PhasePlan, plan_training
     from tlkeras.training.rate_finder import RateSweep, lr_find
-    from tlkeras.training.refit import refit
+    from tlkeras.training.refit import refit, refit_few

@@ -51,6 +51,8 @@ def main() -> None:
     try:
         history = tl.fit(model, splits, phases, seed=job.seed, callbacks=[Epochs()])
         found["val_accuracy"] = history.last_best().get("val_accuracy")
+        if job.entries.get("test"):
+            tl.refit_few(model, splits, phases, history, seed=job.seed)
     except OutOfTimeError:
         pass
     if job.entries.get("test"):

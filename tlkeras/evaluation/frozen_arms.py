@@ -81,7 +81,7 @@ def random_frozen(source: SourceModel, splits: Splits, seed: int) -> Outcome:
     examples, rows = judged(splits, seed)
     scored = np.concatenate([parts[0][rows], *parts[1:]])
     with Meter() as meter:
-        predicted = nulls.linear_on_features([*parts[:2], scored], replace(splits, test=examples))
+        predicted = nulls.linear_on_features([*parts[:2], scored], replace(splits, test=examples), few=0)
     outcome = score_arm(task_of(splits)[0].name, predicted, splits, examples, meter)
     return replace(outcome, seconds=outcome.seconds + seconds)
 
@@ -90,7 +90,7 @@ def classical(splits: Splits, seed: int) -> Outcome:
     """Fit a linear model on pixels or on TF-IDF: what takes no network at all."""
     examples, _ = judged(splits, seed)
     with Meter() as meter:
-        predicted = nulls.without_network(replace(splits, test=examples))
+        predicted = nulls.without_network(replace(splits, test=examples), few=0)
     return score_arm(task_of(splits)[0].name, predicted, splits, examples, meter)
 
 

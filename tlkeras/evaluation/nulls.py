@@ -12,6 +12,7 @@ from tlkeras.features.cut import activations
 from tlkeras.features.inputs import read_inputs
 from tlkeras.sources.blocks import with_random_weights
 from tlkeras.sources.model import Block
+from tlkeras.strategies.after import FEW
 from tlkeras.tasks.model import TransferModel
 from tlkeras.tasks.table import task_of
 from tlkeras.training.head import rotate, solve_linear
@@ -68,35 +69,40 @@ def random_network(model: TransferModel, splits: Splits, *, seed: int = 0) -> np
     return linear_on_features(parts, splits)
 
 
-def linear_on_features(parts: Sequence[np.ndarray], splits: Splits) -> np.ndarray:
+def linear_on_features(parts: Sequence[np.ndarray], splits: Splits, *, few: int = FEW) -> np.ndarray:
     """Predict the test examples with a linear model on standardised features.
 
     Args:
         parts: The features of the training, validation and test examples, float, shape `(n, width)` each.
         splits: Their targets.
+        few: With fewer validation examples, they are fitted as well once they have chosen, as `refit_few` does with a model.
 
     Returns:
         Predictions for the test examples, see `predictions`.
     """
-    return _linear(_standardise(*parts), splits)
+    return _linear(_standardise(*parts), splits, few=few)
 
 
-def without_network(splits: Splits) -> np.ndarray:
+def without_network(splits: Splits, *, few: int = FEW) -> np.ndarray:
     """Predict with a linear model on pixels (28 x 28) or on TF-IDF of words and word pairs.
+
+    Args:
+        splits: The examples.
+        few: See `linear_on_features`.
 
     Returns:
         Predictions for the test examples, see `predictions`.
     """
     if isinstance(splits.train.store, Texts):
-        return _tf_idf(splits)
+        return _tf_idf(splits, few)
     parts = [
         read_pixels(part.store, PIXELS).reshape(len(part), -1).astype(np.float32) / 255
         for part in (splits.train, splits.val, splits.test)
     ]
-    return _linear(_standardise(*parts), splits)
+    return _linear(_standardise(*parts), splits, few=few)
 
 
-def _tf_idf(splits: Splits) -> np.ndarray:
+def _tf_idf(splits: Splits, few: int) -> np.ndarray:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
@@ -106,24 +112,29 @@ def _tf_idf(splits: Splits) -> np.ndarray:
     except ValueError:  # no word of two letters in any text: nothing to count
         return majority(splits)
     others = [vectorizer.transform(part) for part in texts[1:]]
-    return _linear([train, *others], splits, strengths=(1.0, 10.0, 100.0))
+    return _linear([train, *others], splits, strengths=(1.0, 10.0, 100.0), few=few)
 
 
-def _standardise(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
+def _standardise(train: np.ndarray, val: np.ndarray, test: np.ndarray) -> list[np.ndarray]:
+    """Standardise by the training examples, and turn into the space that training and validation examples span."""
     mean, deviation = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
     deviation[deviation == 0] = 1.0
-    first, *rest = [(part - mean) / deviation for part in (train, *others)]
-    counts = np.cumsum([len(part) for part in rest])
-    first, stacked, _ = rotate(first, np.concatenate(rest))
-    return [first, *np.split(stacked, counts[:-1])]
+    labelled, rest, _ = rotate((np.concatenate([train, val]) - mean) / deviation, (test - mean) / deviation)
+    return [labelled[: len(train)], labelled[len(train) :], rest]
 
 
-def _linear(parts: Sequence[Any], splits: Splits, *, strengths: Sequence[float] = STRENGTHS) -> np.ndarray:
+def _linear(parts: Sequence[Any], splits: Splits, *, few: int, strengths: Sequence[float] = STRENGTHS) -> np.ndarray:
     """Fit on training, choose the strength on validation, predict the test examples; `parts` are their features."""
+    from scipy.sparse import issparse, vstack
+
     train, val, test = parts
     task, scale = task_of(splits)
     y, val_y = (task.encode(part.targets, scale) for part in (splits.train, splits.val))
-    kernel, bias, _ = solve_linear(task.name, train, y, val, val_y, strengths, max(1, len(splits.classes)))
+    outputs = max(1, len(splits.classes))
+    kernel, bias, best = solve_linear(task.name, train, y, val, val_y, strengths, outputs)
+    if len(val_y) < few:
+        both = vstack([train, val]).tocsr() if issparse(train) else np.concatenate([train, val])
+        kernel, bias, _ = solve_linear(task.name, both, np.concatenate([y, val_y]), val, val_y, strengths[best:][:1], outputs)
     return from_logits(task.name, test @ kernel + bias, scale)
 
 

@@ -48,6 +48,7 @@ class RunRecord:
         benchmarks: `exports/benchmark.json`, by file.
         environment: `environment.json`.
         gallery: `gallery.json`.
+        few: `refit_few.json`: on how many examples it was trained in the end, where validation examples were few.
         data: The counts of examples.
     """
 
@@ -60,6 +61,7 @@ class RunRecord:
     benchmarks: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     gallery: Sequence[Mapping[str, Any]] = ()
+    few: Mapping[str, Any] = field(default_factory=dict)
     data: DataCounts = field(default_factory=lambda: DataCounts({}, {}, (), {}))
 
     @property
@@ -109,6 +111,7 @@ def read_run(path: str | Path) -> RunRecord:
         benchmarks=_json(path / "exports" / "benchmark.json", {}),
         environment=_json(path / "environment.json", {}),
         gallery=_json(path / "gallery.json", []),
+        few=_json(path / "refit_few.json", {}),
         data=_count(path),
     )
 

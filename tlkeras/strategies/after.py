@@ -14,6 +14,9 @@ AFTER = ("soup", "wise_ft", "recalibrate")
 EMA = 0.99
 """The momentum that `ema` on a command line means."""
 
+FEW = 200
+"""Validation examples below which a model is trained on them as well, once they have chosen; see `tlkeras.refit_few`."""
+
 
 def parse_after(text: str | None) -> tuple[float, tuple[str, ...]]:
     """Return momentum of the moving average of the weights (0 for none) and the steps after a phase from what a user gives.
@@ -54,3 +57,12 @@ def require_refit(phases: "Sequence[Phase]") -> None:
             raise ValueError(
                 f"A refit has no validation examples, and {found} of phase {phase.name!r} needs them. Leave one out."
             )
+
+
+def can_refit(phases: "Sequence[Phase]") -> bool:
+    """Whether phases can be trained once more without validation; see `require_refit`."""
+    try:
+        require_refit(phases)
+    except ValueError:
+        return False
+    return True

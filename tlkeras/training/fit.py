@@ -14,7 +14,7 @@ from tlkeras.files import write_file
 from tlkeras.plots import save_training, save_views
 from tlkeras.runs import Run
 from tlkeras.sources.blocks import with_random_weights
-from tlkeras.strategies.after import require_refit
+from tlkeras.strategies.after import FEW, can_refit, require_refit
 from tlkeras.strategies.phases import Phase
 from tlkeras.tasks.model import TransferModel
 from tlkeras.tasks.table import TASKS
@@ -73,7 +73,8 @@ def fit(
             its state in a resumed run.
         save_every: Seconds between checkpoints within an epoch; 0 writes one after each step. Another one follows each epoch.
             They take at most 2 % of the time: if one is slow, the next ones come later.
-        keep_start: Keep the weights that the training begins with in the history, for `refit`.
+        keep_start: Keep the weights that the training begins with in the history, for `refit`; with fewer than 200 validation
+            examples they are kept anyway, for `refit_few`.
         reproducible: Let TensorFlow use deterministic operations only, for the whole process; see docs/training.md.
 
     Returns:
@@ -90,7 +91,8 @@ def fit(
         _use_deterministic_operations(seed)
     if keep_start:
         require_refit(phases)
-    history = History(start=model.network.get_weights() if keep_start else None)
+    kept = keep_start or (len(splits.val) < FEW and can_refit(phases))
+    history = History(start=model.network.get_weights() if kept else None)
     reference = keep_reference(model, phases)
     settings = {"batch_size": batch_size, "seed": seed, "balance": balance, "flip": flip, "views": views}
     settings |= {"optimizer": str(optimizer and optimizer.get_config()), "loss": str(loss and loss.get_config())}

@@ -37,16 +37,9 @@ class Config:
     source: str = "efficientnet_v2_b0"
     """Pre-trained network to start from, as `tlkeras sources` lists them; `rank` takes what a quick probe says is best."""
     strategy: Literal[
-        "fine_tune",
-        "feature_extraction",
-        "lp_ft",
-        "discriminative",
-        "gradual_unfreeze",
-        "bias_only",
-        "norm_only",
-        "lora",
+        "fine_tune", "feature_extraction", "lp_ft", "discriminative", "gradual_unfreeze", "bias_only", "norm_only", "lora",
         "from_scratch",
-    ] = "fine_tune"
+    ] = "fine_tune"  # fmt: skip
     """How to train: the head only; the head, then the top blocks; rates by depth; and others, see docs/training.md."""
     trainable: str | None = None
     """What the last phase trains instead: `head`, `top:2`, block names, a pattern, or `all`."""
@@ -56,8 +49,10 @@ class Config:
     """How a picture becomes a square: its centre, the whole with black bars, or stretched."""
     epochs: int = 12
     """Passes over the training pictures, over all phases that train by gradient; the best epoch counts."""
-    batch_size: int = 32
-    """Pictures in a training step."""
+    batch_size: int | Literal["auto"] = 32
+    """Pictures in a training step; `auto` takes what fits the memory, up to 128. A step that does not fit is done in parts."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    """What training computes in; `auto` takes 16 bits on GPUs with tensor cores. Exports are the same either way."""
     learning_rate: float = 1e-3
     """Peak learning rate of the head; lower blocks get a tenth."""
     schedule: Literal["cosine", "one_cycle", "slanted", "plateau", "constant"] = "cosine"
@@ -127,14 +122,16 @@ def run(config: Config) -> "tl.Run":
 
     # 4. Choose what is trained when
     extras: Any = {"augment": config.augment, "penalties": config.penalties, "schedule": config.schedule, "after": config.after}
+    extras |= {"precision": config.precision}
     phases = tl.plan_phases(
         config.strategy, trainable=config.trainable, epochs=config.epochs, learning_rate=config.learning_rate, **extras
     )
 
     # 5. Train: the frozen part runs once, Keras trains what lies above it; folds come first, where asked for
     settings: Any = {"batch_size": config.batch_size, "balance": config.balance, "flip": config.flip, "seed": config.seed}
+    settings |= {"reproducible": config.reproducible}
     tl.cross_validate(model, splits, phases, folds=config.folds, near_duplicates=config.near_duplicates, run=run, **settings)
-    history = tl.fit(model, splits, phases, keep_start=config.refit, reproducible=config.reproducible, run=run, **settings)
+    history = tl.fit(model, splits, phases, keep_start=config.refit, run=run, **settings)
 
     # 6. Calibrate on the validation pictures: probabilities that can be taken at their word, and when to say "none of these"
     model = tl.calibrate(model, splits, run=run)

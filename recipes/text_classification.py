@@ -37,16 +37,9 @@ class Config:
     source: str = "minilm_l6"
     """Pre-trained encoder to start from, as `tlkeras sources` lists them; `rank` takes what a quick probe says is best."""
     strategy: Literal[
-        "fine_tune",
-        "feature_extraction",
-        "lp_ft",
-        "discriminative",
-        "gradual_unfreeze",
-        "bias_only",
-        "norm_only",
-        "lora",
+        "fine_tune", "feature_extraction", "lp_ft", "discriminative", "gradual_unfreeze", "bias_only", "norm_only", "lora",
         "from_scratch",
-    ] = "fine_tune"
+    ] = "fine_tune"  # fmt: skip
     """How to train: the head only; the head, then the top blocks; rates by depth; and others, see docs/training.md."""
     trainable: str | None = None
     """What the last phase trains instead: `head`, `top:2`, block names, a pattern, or `all`."""
@@ -54,8 +47,10 @@ class Config:
     """Longest text in tokens; what is longer is cut at the end."""
     epochs: int = 4
     """Passes over the training texts, over all phases that train by gradient; the best epoch counts."""
-    batch_size: int = 32
-    """Texts in a training step."""
+    batch_size: int | Literal["auto"] = 32
+    """Texts in a training step; `auto` takes what fits the memory, up to 128. A step that does not fit is done in parts."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    """What training computes in; `auto` takes 16 bits on GPUs with tensor cores. Exports are the same either way."""
     learning_rate: float = 1e-3
     """Peak learning rate of the head; lower blocks get a tenth."""
     schedule: Literal["cosine", "one_cycle", "slanted", "plateau", "constant"] = "cosine"
@@ -123,12 +118,14 @@ def run(config: Config) -> "tl.Run":
 
     # 4. Choose what is trained when
     extras: Any = {"augment": config.augment, "penalties": config.penalties, "schedule": config.schedule, "after": config.after}
+    extras |= {"precision": config.precision}
     phases = tl.plan_phases(
         config.strategy, trainable=config.trainable, epochs=config.epochs, learning_rate=config.learning_rate, **extras
     )
 
     # 5. Train: the frozen part runs once, Keras trains what lies above it; folds come first, where asked for
     settings: dict[str, Any] = {"batch_size": config.batch_size, "balance": config.balance, "seed": config.seed}
+    settings |= {"reproducible": config.reproducible}
     settings["reproducible"] = config.reproducible
     tl.cross_validate(model, splits, phases, folds=config.folds, near_duplicates=config.near_duplicates, run=run, **settings)
     history = tl.fit(model, splits, phases, keep_start=config.refit, run=run, **settings)

@@ -1,6 +1,7 @@
 """What `tlkeras plan` does: the plan of a recipe's training as tables and a picture, and a learning rate for it."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,12 +27,21 @@ def plan_recipe(recipe: ModuleType, config: Any, *, find_rate: bool = False) -> 
     training = until_training(recipe, config)
     folder = Path(getattr(config, "output", None) or ROOT / "plans" / Path(str(recipe.__file__)).stem)
     folder.mkdir(parents=True, exist_ok=True)
-    plans = plan_training(training.model, training.splits, training.phases, batch_size=training.options.get("batch_size", 32))
+    training = _with_batch_size(training)
+    plans = plan_training(training.model, training.splits, training.phases, batch_size=training.options["batch_size"])
     yield from plan_parts(plans)
     write_file(folder / "plan.png", lambda path: save_plan(plans, path))
     yield f"\nDrawn: {folder / 'plan.png'}"
     if find_rate:
         yield from _find_rate(training, config, folder)
+
+
+def _with_batch_size(training: Training) -> Training:
+    from tlkeras.training.memory import choose_batch_size
+
+    asked = training.options.get("batch_size", 32)
+    size = choose_batch_size(training.model, len(training.splits.train), training.phases, asked)
+    return replace(training, options={**training.options, "batch_size": size})
 
 
 def _find_rate(training: Training, config: Any, folder: Path) -> Iterator[Part]:

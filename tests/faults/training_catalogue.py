@@ -24,8 +24,12 @@ TRAINING_FAULTS: dict[int, Fault] = {
     ),
     69: Fault(
         "out of memory",
-        "E with exit code 3 and what to make smaller",
-        ("test_cli::test_each_kind_of_failure_has_its_exit_code_and_no_traceback",),
+        "W, the same steps in parts; E with exit code 3 and what to make smaller where not one example fits",
+        (
+            "test_training_memory::test_a_step_in_parts_is_the_step_on_the_whole_batch",
+            "test_training_memory::test_what_does_not_fit_in_parts_of_one_example_is_an_error",
+            "test_cli::test_each_kind_of_failure_has_its_exit_code_and_no_traceback",
+        ),
     ),
     70: Fault("SIGKILL within an epoch", "goes on bit for bit", (_KILLED,)),
     71: Fault("SIGKILL during a save", "the last checkpoint is whole", (_CRASH,)),
@@ -84,6 +88,14 @@ TRAINING_FAULTS: dict[int, Fault] = {
         (f"{_CHECKPOINTS}::test_places_are_ordered_by_their_numbers_and_not_by_the_clock",),
     ),
     85: Fault("two runs started at once", "as 76", (_LOCKED,)),
+    86: Fault(
+        "input that hangs",
+        "W with the stacks of all threads; waits on",
+        (
+            "test_training_watching::test_input_that_hangs_is_one_warning_and_steps_that_go_on_are_none",
+            "test_training_watching::test_each_training_is_watched",
+        ),
+    ),
     87: Fault(
         "checkpoint that fails",
         "W, training goes on",
@@ -94,6 +106,15 @@ TRAINING_FAULTS: dict[int, Fault] = {
         "rest of an epoch that is no full batch",
         "trained too",
         ("test_training_batches::test_an_epoch_holds_every_example_once_and_starts_at_any_step",),
+    ),
+    90: Fault(
+        "16 bits that overflow, or on a CPU",
+        "the loss is scaled, steps that overflow are left out; W on a CPU; E with the way out",
+        (
+            "test_training_precision::test_gradients_that_overflow_leave_the_weights_and_halve_the_scale",
+            "test_training_precision::test_auto_goes_by_what_the_device_has",
+            "test_training_precision::test_16_bits_on_a_cpu_are_a_warning_and_a_loss_that_overflows_names_the_way_out",
+        ),
     ),
     91: Fault(
         "missing package",
@@ -125,5 +146,3 @@ TRAINING_FAULTS: dict[int, Fault] = {
         (f"{_RESUME}::test_another_number_of_threads_is_a_warning",),
     ),
 }
-OPEN = {86: "input that hangs", 90: "mixed precision that overflows: offered nowhere"}
-"""Cases that nothing is done about yet."""

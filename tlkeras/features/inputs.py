@@ -21,13 +21,16 @@ from tlkeras.sources.model import SourceModel
 log = logging.getLogger("tlkeras")
 _TEXTS = 65536  # that are split into tokens before any is written
 
+MOST_BYTES = 128_000_000
+"""What pixels or tokens may take in memory, if a quarter of what is free is more: beyond it they lie in a temporary file."""
+
 
 def read_inputs(examples: Examples, source: SourceModel) -> Rows:
     """Return what `source.network` reads for each example.
 
     Pictures come as uint8 pixels `(n, size, size, 3)`, texts as int32 token ids of varying length, at most `source.input_size`
-    of them; where they may fill more than a quarter of the free memory, they go through a temporary file. Their keys are those
-    of `input_keys`.
+    of them; where they may take more than 128 MB, or a quarter of the free memory, they go through a temporary file. Their keys
+    are those of `input_keys`.
     """
     return replace(_read(examples, source), keys=input_keys(examples, source))
 
@@ -60,14 +63,15 @@ def example_digests(examples: Examples) -> np.ndarray:
 def _read(examples: Examples, source: SourceModel) -> Rows:
     if examples.store.modality != source.modality:
         raise ValueError(f"The source model {source.name!r} reads {source.modality}s. Received: {examples.store.modality}s")
+    most = min(available_bytes() // 4, MOST_BYTES)
     if isinstance(examples.store, Texts):
         if source.tokenizer is None:
             raise ValueError(f"The source model {source.name!r} has no tokenizer; a text source needs one.")
-        if 4 * len(examples) * source.input_size >= available_bytes() // 4:
+        if 4 * len(examples) * source.input_size >= most:
             return _tokens_in_a_file(examples.store.texts, source)
         return ragged(tokenize(examples.store.texts, source.tokenizer, source.input_size), fill=source.pad_id)
     size = source.input_size
-    if len(examples) * size * size * 3 < available_bytes() // 4:
+    if len(examples) * size * size * 3 < most:
         return Rows(read_pixels(examples.store, size, resize=source.resize))
     return Rows(_pixels_in_a_file(examples, size, source.resize))
 
@@ -80,7 +84,7 @@ def _tokens_in_a_file(texts: Sequence[str], source: SourceModel) -> Rows:
             offsets.append(offsets[-1][-1] + np.cumsum([len(row) for row in rows]))
             stream.write(np.concatenate(rows).tobytes())
         stream.flush()
-        log.info("%d texts may not fit the memory: their tokens go to a temporary file", len(texts))
+        log.info("The tokens of %d texts go to a temporary file, so that memory stays flat", len(texts))
         values = np.memmap(stream, dtype=np.int32, mode="r", shape=(int(offsets[-1][-1]),))
     return Rows(values, np.concatenate(offsets), source.pad_id)
 
@@ -88,7 +92,7 @@ def _tokens_in_a_file(texts: Sequence[str], source: SourceModel) -> Rows:
 def _pixels_in_a_file(examples: Examples, size: int, resize: str) -> np.ndarray:
     shape = (len(examples), size, size, 3)
     log.info(
-        "%d pictures do not fit the memory: their pixels go to a temporary file of %.1f GB", shape[0], np.prod(shape) / 1e9
+        "The pixels of %d pictures go to a temporary file of %.1f GB, so that memory stays flat", shape[0], np.prod(shape) / 1e9
     )
     with tempfile.TemporaryFile() as stream:
         pixels = np.memmap(stream, dtype=np.uint8, mode="w+", shape=shape)

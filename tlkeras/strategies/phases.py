@@ -1,10 +1,13 @@
 """A phase of training, as data."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
+from tlkeras.errors import unknown
 from tlkeras.strategies.after import require_steps
 from tlkeras.strategies.penalties import NONE, Penalties
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,9 @@ class Phase:
             instead of the one that is best on validation.
         keep: `"best"` ends with the weights of the best epoch, `"last"` with those of the last.
         augment: `"none"`, or a level of `tlkeras.data.augment.LEVELS`; for the gradient solver.
+        clip_norm: Gradients with a larger norm, over all weights together, are shortened to it; 0 for none.
+        precision: What the trained blocks of the source compute in, for the gradient solver; weights and exports are float32
+            always. `"auto"` takes 16 bits on GPUs with tensor cores; see `tlkeras.training.precision`.
     """
 
     name: str
@@ -59,6 +65,8 @@ class Phase:
     strength: float | None = None
     keep: Literal["best", "last"] = "best"
     augment: str = "none"
+    clip_norm: float = 1.0
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -89,6 +97,10 @@ class Phase:
             raise ValueError(
                 f"Adapters multiply, so their averages mean nothing: only ema goes with them. Received: {self.after}"
             )
+        if not 0 <= self.clip_norm < float("inf"):
+            raise ValueError(f"The norm that gradients are clipped at is above 0, or 0 for none. Received: {self.clip_norm}")
+        if self.precision not in get_args(Precision):
+            raise unknown("precision", self.precision, get_args(Precision), ", ".join(get_args(Precision)))
         if self.epochs < 1:
             raise ValueError(f"A phase takes at least one epoch. Received: {self.epochs}")
         if self.patience < 1:

@@ -7,7 +7,7 @@ from typing import Literal
 from tlkeras.errors import unknown
 from tlkeras.strategies.after import parse_after
 from tlkeras.strategies.penalties import Penalties, parse_penalties
-from tlkeras.strategies.phases import Phase
+from tlkeras.strategies.phases import Phase, Precision
 
 HEAD = Phase(name="head", trainable="head", solver="closed_form", epochs=1)
 
@@ -132,6 +132,7 @@ def plan_phases(
     penalties: "Penalties | str | None" = None,
     schedule: Literal["cosine", "one_cycle", "slanted", "plateau", "constant"] = "cosine",
     after: str | None = None,
+    precision: Precision = "float32",
 ) -> list[Phase]:
     """Return the phases of a strategy by name.
 
@@ -145,6 +146,7 @@ def plan_phases(
         after: What follows the last phase that trains by gradient, separated by commas: `ema` (a moving average of the weights,
             during the phase), `soup`, `wise_ft`, `recalibrate`; see `Phase.after`.
         augment: The level of augmentation in phases that train by gradient; see `tlkeras.data.augment.LEVELS`.
+        precision: What phases that train by gradient compute in; see `Phase.precision`.
 
     Raises:
         ValueError: There is no such strategy, or a number is out of range.
@@ -157,7 +159,7 @@ def plan_phases(
         raise unknown("strategy", strategy, STRATEGIES, "tlkeras show image_classification")
     phases = STRATEGIES[strategy](trainable=trainable, epochs=epochs, learning_rate=learning_rate)
     held = penalties if isinstance(penalties, Penalties) else parse_penalties(penalties)
-    same = {"augment": augment, "penalties": held, "schedule": schedule}
+    same = {"augment": augment, "penalties": held, "schedule": schedule, "precision": precision}
     made = [replace(phase, **same) if phase.solver == "gradient" else phase for phase in phases]  # type: ignore[arg-type]
     ema, steps = parse_after(after)
     if ema or steps:

@@ -109,7 +109,7 @@ class Plateau(keras.callbacks.Callback):
 
 def each_optimizer(model: keras.Model) -> list[keras.optimizers.Optimizer]:
     """Return the optimizers of a model: one, or one for each block."""
-    optimizer = model.optimizer
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # within one that scales the loss
     return list(optimizer.optimizers) if isinstance(optimizer, keras.optimizers.MultiOptimizer) else [optimizer]
 
 
@@ -129,10 +129,14 @@ class StopOnNaN(keras.callbacks.Callback):
         """Look at the running loss."""
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
+            asked = self.phase.precision
+            computed = (
+                f" It was computed in {asked}: try --precision bfloat16 or float32." if asked in ("float16", "auto") else ""
+            )
             raise TrainingError(
                 f"The loss became {loss} in phase {self.phase.name!r}, epoch {self.epoch + 1}, step {batch + 1}: the weights "
                 f"are of no use from there on. The learning rate was {self.phase.learning_rate:g}: try --learning-rate "
-                f"{self.phase.learning_rate / 3:.1g} or lower; if it stays, look for broken inputs in the data."
+                f"{self.phase.learning_rate / 3:.1g} or lower; if it stays, look for broken inputs in the data.{computed}"
             )
 
 

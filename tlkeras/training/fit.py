@@ -1,31 +1,29 @@
 """Train a model phase by phase: freeze, compute the frozen part once, let Keras train what lies above it."""
 
 import logging
-import math
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from tlkeras.data.examples import Splits
 from tlkeras.data.vanished import read_still_there
 from tlkeras.files import write_file
 from tlkeras.plots import save_training, save_views
 from tlkeras.runs import Run
-from tlkeras.sources.blocks import with_random_weights
 from tlkeras.strategies.after import FEW, can_refit, require_refit
 from tlkeras.strategies.phases import Phase
 from tlkeras.tasks.model import TransferModel
 from tlkeras.tasks.table import TASKS
-from tlkeras.training.adapters import merge_adapters, with_adapters
+from tlkeras.training.beginning import begin_phase
 from tlkeras.training.examples import TrainingData, read_training_data
 from tlkeras.training.freezing import count_trainable, set_trainable
 from tlkeras.training.frozen import FrozenPart, Need
-from tlkeras.training.gradient import Training, train_phase
+from tlkeras.training.gradient import Training, train_by_gradient
 from tlkeras.training.head import solve_head
 from tlkeras.training.history import History
-from tlkeras.training.part import compile_part, keep_reference
+from tlkeras.training.memory import BatchSize, choose_batch_size, within_memory
+from tlkeras.training.part import keep_reference
 from tlkeras.training.resume import open_place
 
 if TYPE_CHECKING:
@@ -39,7 +37,7 @@ def fit(
     splits: Splits,
     phases: Sequence[Phase],
     *,
-    batch_size: int = 32,
+    batch_size: BatchSize = 32,
     seed: int = 0,
     balance: str = "auto",
     flip: bool = False,
@@ -58,7 +56,8 @@ def fit(
         model: What `build_classifier` returned.
         splits: Training and validation examples; the test examples are not touched.
         phases: What `plan_phases` returned, or phases of your own.
-        batch_size: Examples in a training step.
+        batch_size: Examples in a training step; `"auto"` takes the largest of 8 to 128 that fits the memory by an estimate and
+            leaves 8 steps to an epoch. A step that does not fit after all is done in parts, with the same result.
         seed: Seed of the order of the examples, of dropout, and of new weights where a phase draws them.
         balance: What is done about rare classes: `"none"`, `"weights"`, `"sampling"`, `"focal"`, or `"auto"`, which weights the
             classes where the most frequent has 3 times as many examples as the rarest.
@@ -84,8 +83,6 @@ def fit(
         TrainingError: The loss became infinite or not a number.
         TlkerasError: The checkpoints in the run folder belong to another training.
     """
-    from tlkeras.training.after import AfterPhase
-
     started = time.monotonic()
     if reproducible:
         _use_deterministic_operations(seed)
@@ -94,7 +91,8 @@ def fit(
     kept = keep_start or (len(splits.val) < FEW and can_refit(phases))
     history = History(start=model.network.get_weights() if kept else None)
     reference = keep_reference(model, phases)
-    settings = {"batch_size": batch_size, "seed": seed, "balance": balance, "flip": flip, "views": views}
+    size = choose_batch_size(model, len(splits.train), phases, batch_size, run=run)
+    settings = {"batch_size": size, "seed": seed, "balance": balance, "flip": flip, "views": views}
     settings |= {"optimizer": str(optimizer and optimizer.get_config()), "loss": str(loss and loss.get_config())}
     place = open_place(run, model, splits, phases, save_every=save_every, **settings) if run else None
     done = place.restore(model.network, history) if place else 0
@@ -108,24 +106,19 @@ def fit(
         frozen.compute(needs)  # those of finished phases too: another set of outputs might be computed in another order
     for need in needs[:done]:
         frozen.changed_from(need.cut)
-    training = Training(TASKS[model.task], data, frozen, history, batch_size, callbacks, place)
+    training = Training(
+        phases, data, frozen, history, size, seed, callbacks, place, optimizer=optimizer, loss=loss, reference=reference
+    )
     for index, (phase, need) in enumerate(zip(phases, needs, strict=True)):
         if index < done:
             log.info("Phase %d of %d, %s: was done before, its weights are restored", index + 1, len(phases), phase.name)
             continue
-        set_trainable(model, phase)
-        adapted = with_adapters(model, phase, seed=seed + index)
-        _prepare(adapted, phase, seed + index)
-        _announce(adapted, phase, index, len(phases))
         if phase.solver == "closed_form" and loss is None:
+            begin_phase(model, phase, index, len(phases), seed=seed + index)
             _solve_head(model, phase, frozen, data, splits, history)
         else:
-            steps = math.ceil(len(splits.train) / batch_size)
-            upper = compile_part(
-                adapted, phase, need.cut, data, steps, optimizer=optimizer, loss=loss, reference=reference, seed=seed + index
-            )
-            train_phase(training, upper, phase, index, need, seed + index, AfterPhase(adapted, phase, history))
-            merge_adapters(adapted, model)
+            train = partial(train_by_gradient, training, model, index, need)
+            within_memory(train, model.network, history, place, phase=index, batch_size=size)
         frozen.changed_from(need.cut)
         if place:
             place.finish_phase(index + 1, model.network, history)
@@ -154,28 +147,6 @@ def _use_deterministic_operations(seed: int) -> None:
 
     keras.utils.set_random_seed(seed)  # operations that draw random numbers without a seed are refused then
     tf.config.experimental.enable_op_determinism()
-
-
-def _prepare(model: TransferModel, phase: Phase, seed: int) -> None:
-    """Draw new weights where the phase asks for them, and seed the dropout layers."""
-    if phase.initialise == "random":
-        fresh = with_random_weights(model.source, seed=seed)
-        for block, new in zip(model.source.blocks, fresh.blocks, strict=True):
-            if block.network.trainable:
-                block.network.set_weights(new.network.get_weights())
-    generator = np.random.default_rng(seed)
-    for variable in model.network.non_trainable_variables:
-        if variable.path.endswith("seed_generator_state"):
-            variable.assign(generator.integers(0, 2**31, size=2).astype(variable.dtype))
-
-
-def _announce(model: TransferModel, phase: Phase, index: int, count: int) -> None:
-    blocks = [block.name for block in model.blocks if block.network.trainable]
-    shown = ", ".join(blocks) if len(blocks) < 5 else f"{blocks[0]} … {blocks[-1]} ({len(blocks)} blocks)"
-    trained, total = count_trainable(model), model.network.count_params()
-    log.info(
-        "Phase %d of %d, %s: trains %s of %s parameters (%s)", index + 1, count, phase.name, f"{trained:,}", f"{total:,}", shown
-    )
 
 
 def _solve_head(

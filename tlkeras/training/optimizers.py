@@ -1,7 +1,7 @@
 """The optimizer of a phase: AdamW, with a rate for each block where rates fall with depth."""
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tlkeras.strategies.phases import Phase
 from tlkeras.tasks.model import TransferModel
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def build_optimizer(model: TransferModel, phase: Phase, cut: int, steps: int) -> "keras.optimizers.Optimizer":
-    """Return AdamW: weight decay 0.01 on kernels only, gradients clipped at a global norm of 1.
+    """Return AdamW: weight decay 0.01 on kernels only, gradients clipped at the global norm of the phase.
 
     With `phase.ema` it keeps a moving average of the weights. Adapters, and what L2-SP holds to where it began, do not decay.
     With `phase.layer_decay` below 1, each block has a rate of its own (Keras's `MultiOptimizer`); the schedule is one for all.
@@ -48,10 +48,10 @@ def block_rates(model: TransferModel, phase: Phase, cut: int) -> dict[str, float
 def _adamw(model: TransferModel, phase: Phase, steps: int, factor: float) -> "keras.optimizers.AdamW":
     import keras
 
-    average = {"use_ema": True, "ema_momentum": phase.ema} if phase.ema else {}
-    optimizer = keras.optimizers.AdamW(
-        learning_rate(phase, steps, factor=factor), weight_decay=0.01, global_clipnorm=1.0, **average
-    )
+    options: dict[str, Any] = {"use_ema": True, "ema_momentum": phase.ema} if phase.ema else {}
+    if phase.clip_norm:
+        options["global_clipnorm"] = phase.clip_norm
+    optimizer = keras.optimizers.AdamW(learning_rate(phase, steps, factor=factor), weight_decay=0.01, **options)
     held = (
         [weight for block in model.source.blocks for weight in block.network.trainable_weights] if phase.penalties.l2_sp else []
     )

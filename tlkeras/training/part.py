@@ -11,6 +11,7 @@ from tlkeras.tasks.model import TransferModel
 from tlkeras.tasks.table import TASKS
 from tlkeras.training.examples import TrainingData
 from tlkeras.training.optimizers import build_optimizer
+from tlkeras.training.precision import with_loss_scale
 
 if TYPE_CHECKING:
     import keras
@@ -27,6 +28,8 @@ def compile_part(
     loss: "keras.losses.Loss | None" = None,
     reference: Sequence[Sequence[Any]] = (),
     seed: int = 0,
+    part_size: int | None = None,
+    precision: str = "float32",
 ) -> "keras.Model":
     """Return the network above a cut, compiled; Keras reads `trainable` at compile time, so once for each phase.
 
@@ -40,14 +43,18 @@ def compile_part(
         loss: Taken instead of the task's.
         reference: What `keep_reference` returned.
         seed: Seed of dropout, where the phase has a dropout of its own.
+        part_size: Let a step go through its batch in parts of so many examples; whole if not given.
+        precision: What the network computes in now; float16 needs a scaled loss.
     """
     if optimizer is None:
         optimizer = build_optimizer(model, phase, cut, steps)
     else:
         optimizer = type(optimizer).from_config(optimizer.get_config())
     own_loss, metric = loss_and_metric(model, data)
-    part = _build_part(model, phase, cut, data, reference, seed)
-    part.compile(optimizer=optimizer, loss=loss or own_loss, metrics=[metric])
+    part = _build_part(model, phase, cut, data, reference, seed, part_size)
+    # XLA, which Keras takes on a GPU, wants parts whose size it knows beforehand.
+    compiler: Any = {} if part_size is None else {"jit_compile": False}
+    part.compile(optimizer=with_loss_scale(optimizer, precision), loss=loss or own_loss, metrics=[metric], **compiler)
     # Else the first step makes the optimizer's variables, and TensorFlow then traces the whole step a second time.
     part.optimizer.build(part.trainable_variables)
     return part
@@ -64,16 +71,25 @@ def keep_reference(model: TransferModel, phases: Sequence[Phase]) -> list[list[A
 
 
 def _build_part(
-    model: TransferModel, phase: Phase, cut: int, data: TrainingData, reference: Sequence[Sequence[Any]], seed: int
+    model: TransferModel,
+    phase: Phase,
+    cut: int,
+    data: TrainingData,
+    reference: Sequence[Sequence[Any]],
+    seed: int,
+    part_size: int | None,
 ) -> "keras.Model":
     penalties = phase.penalties
-    if penalties == NONE:
+    if penalties == NONE and part_size is None:
         return chain(model.segments[cut:], name="trained_part")
-    from tlkeras.training.penalized import build_penalized, smoothed_loss
+    from tlkeras.training.accumulation import AccumulatedPart
+    from tlkeras.training.penalized import PenalizedPart, build_penalized, smoothed_loss
 
     focal = data.balance.mode == "focal"
     head = model.head if penalties.dropout is None else _head_with_dropout(model.head, penalties.dropout, seed)
-    part = build_penalized(model, phase, cut, head, reference)
+    part = build_penalized(model, phase, cut, head, reference, PenalizedPart if part_size is None else AccumulatedPart)
+    if isinstance(part, AccumulatedPart):
+        part.size = part_size or 1
     part.smoothed = smoothed_loss(model.task, penalties.label_smoothing, mixed=data.mixed, focal=focal)
     return part
 

@@ -58,16 +58,22 @@ class Drift(keras.layers.Layer):
 
 
 def build_penalized(
-    model: TransferModel, phase: Phase, cut: int, head: Block, reference: "Sequence[Sequence[Any]]"
+    model: TransferModel,
+    phase: Phase,
+    cut: int,
+    head: Block,
+    reference: "Sequence[Sequence[Any]]",
+    kind: type[PenalizedPart] = PenalizedPart,
 ) -> PenalizedPart:
     """Return the network above a cut with the penalties of a phase.
 
     Args:
         model: The blocks are frozen and unfrozen already.
-        phase: Its penalties are not all zero.
+        phase: Its penalties, which may all be zero.
         cut: The index of the lowest segment that trains.
         head: The head to put on top.
         reference: The weights that each block of the source began with, where a penalty needs them.
+        kind: The class of the network.
 
     Raises:
         ValueError: Features are to stay near those of the source, and only the head trains.
@@ -79,7 +85,7 @@ def build_penalized(
                 f"l2_sp and distillation hold on to blocks of the source; phase {phase.name!r} trains the head only."
             )
         inputs, logits = head.network.inputs, head.network.output
-        part = PenalizedPart(inputs[0], logits, name="trained_part")
+        part = kind(inputs[0], logits, name="trained_part")
     else:
         student = chain(below, name="features")
         features = student.output
@@ -87,7 +93,7 @@ def build_penalized(
             drift = Drift(_teacher(model, cut, reference), phase.penalties.distillation)
             features = drift([features, *student.inputs])
         inputs = student.inputs if len(student.inputs) > 1 else student.inputs[0]
-        part = PenalizedPart(inputs, head.network(features), name="trained_part")
+        part = kind(inputs, head.network(features), name="trained_part")
     part.terms = _terms(model, phase, reference)
     return part
 

@@ -147,6 +147,8 @@ def plan_parts(plans: Sequence[PhasePlan]) -> Iterator[Table | str]:
     for plan in plans:
         if plan.phase.penalties != NONE:
             yield f"Penalties in phase {plan.phase.name!r}: {plan.phase.penalties}"
+        if plan.phase.precision != "float32":
+            yield f"Precision of phase {plan.phase.name!r}: {plan.phase.precision}"
     yield ""
     blocks = ("block", "parameters", *(f"{plan.phase.name}: trains, rate" for plan in plans))
     yield blocks, [_block_row(plans, index) for index in reversed(range(len(plans[0].blocks)))]

@@ -32,8 +32,10 @@ class KeepPlace(keras.callbacks.Callback):
         history: History,
         others: Sequence[keras.callbacks.Callback],
         stop: Stop,
+        part_size: int,
     ) -> None:
         super().__init__()
+        self.part_size = part_size
         self.place, self.phase, self.steps, self.epochs = place, phase, steps, epochs
         self.history, self.stop = history, stop
         self.others = [callback for callback in others if isinstance(callback, Resumable)]
@@ -92,6 +94,7 @@ class KeepPlace(keras.callbacks.Callback):
         for index, (_, values) in enumerate(states):
             kept |= {f"callback{index}_{number:04d}": value for number, value in enumerate(values)}
         facts: dict[str, Any] = {"history": self.history.rows, "callbacks": [state for state, _ in states]}
+        facts["part_size"] = self.part_size
         self.place.write(Checkpoint(Position(self.phase, self.step), kept, facts))
         self.saved = time.monotonic()
         self.cost = self.saved - started

@@ -12,6 +12,7 @@ from tlkeras.data.examples import Splits
 from tlkeras.strategies.phases import Phase
 from tlkeras.tasks.model import TransferModel
 from tlkeras.training.batches import train_batches
+from tlkeras.training.callbacks import each_optimizer
 from tlkeras.training.examples import read_training_data
 from tlkeras.training.fit import fit
 from tlkeras.training.freezing import set_trainable
@@ -149,8 +150,7 @@ class _Sweep(keras.callbacks.Callback):
         self.rates.append(self.low * self.factor**batch)
         if self.losses[-1] > TOO_HIGH * min(self.losses):
             self.model.stop_training = True
-        optimizer = self.model.optimizer
-        for one in optimizer.optimizers if isinstance(optimizer, keras.optimizers.MultiOptimizer) else [optimizer]:
+        for one in each_optimizer(self.model):
             one.learning_rate = float(keras.ops.convert_to_numpy(one.learning_rate)) * self.factor
 
 

@@ -95,6 +95,17 @@ class Place:
                     return checkpoint
         return None
 
+    def part_size(self, phase: int) -> int | None:
+        """Return how many examples went through the network at once in a phase that was broken off; None if none was."""
+        kept = self.within(phase)
+        return kept.facts.get("part_size") if kept else None
+
+    def forget(self, phase: int) -> None:
+        """Remove what lies within a phase: it begins anew."""
+        for position in positions(self.folder):
+            if position.phase == phase and position.step:
+                remove_checkpoint(self.folder, position)
+
     def write(self, checkpoint: Checkpoint) -> bool:
         """Write a checkpoint and say whether it is on the disk: where it cannot be, a warning says so and training goes on."""
         facts = {**checkpoint.facts, "about": self.about, "machine": _machine()}

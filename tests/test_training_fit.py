@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 
 from tests.networks import square_splits, tiny_source
+from tlkeras.data.arrays import splits_from_texts
 from tlkeras.data.examples import ClassTargets
 from tlkeras.errors import TrainingError
+from tlkeras.evaluation.evaluate import predict_examples
 from tlkeras.features import passes as features_passes
 from tlkeras.features.inputs import read_inputs
 from tlkeras.runs import Run
-from tlkeras.sources.blocks import batch_normalizations
+from tlkeras.sources.blocks import batch_normalizations, nested_layers
+from tlkeras.sources.text import load_text_source
 from tlkeras.strategies.phases import Phase
 from tlkeras.tasks.classification import build_classifier
 from tlkeras.training import frozen as training_frozen
@@ -144,6 +147,41 @@ def test_cached_and_uncached_training_give_the_same_losses_and_weights(monkeypat
         np.testing.assert_allclose(results[0][0], losses, rtol=1e-5)
         for a, b in zip(results[0][1], weights, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_cached_and_uncached_training_on_texts_give_the_same_losses_and_predictions(monkeypatch):
+    texts = [f"{'good best' if row % 2 else 'bad worst'} film {'very ' * (row % 7)}{row}" for row in range(120)]
+    splits = splits_from_texts(texts, [row % 2 for row in range(120)], classes=("bad", "good"))
+    keras.utils.set_random_seed(0)
+    source = load_text_source("tiny_bert", sequence_length=16)
+    begun = source.network.get_weights()
+    frozen = [layer for block in source.blocks[:-1] for layer in nested_layers(block.network)]
+    assert any(isinstance(layer, keras.layers.Dropout) and layer.rate > 0 for layer in frozen), "it must not drop"
+    results = []
+    for boundary in (len(source.blocks) - 1, 1, 0):
+        monkeypatch.setattr(training_frozen, "may_keep", lambda _, cut, *__, boundary=boundary, **___: cut <= boundary)
+        source.network.set_weights(begun)
+        model = build_classifier(source, splits.classes, seed=1)
+        phase = Phase(name="top", trainable="top:1", epochs=2, learning_rate=1e-2)
+        history = fit(model, splits, [phase], seed=4, batch_size=16)
+        losses = [row[name] for row in history.rows for name in ("loss", "val_loss")]
+        results.append((losses, predict_examples(model, splits.test)))
+    for losses, outputs in results[1:]:
+        np.testing.assert_allclose(results[0][0], losses, rtol=1e-5)
+        np.testing.assert_allclose(results[0][1], outputs, atol=1e-5)
+    assert results[0][0][0] != results[0][0][2], "it has trained"
+
+
+@pytest.mark.parametrize(("norm", "expected"), [(0.5, [0.03, 0.04]), (0.0, [0.3, 0.4]), (10.0, [0.3, 0.4])])
+def test_gradients_are_clipped_at_the_norm_of_the_phase(norm, expected):
+    model = _model()
+    phase = Phase(name="head", clip_norm=norm)
+    optimizer = build_optimizer(model, phase, set_trainable(model, phase), steps=10)
+    weights = [keras.Variable(np.zeros(1, np.float32), name=name) for name in ("a", "b")]
+    optimizer.build(weights)
+    optimizer.apply([np.array([3.0], np.float32), np.array([4.0], np.float32)], weights)  # together of norm 5
+    moments = [float(v[0]) for v in optimizer.variables if "momentum" in v.name]  # a tenth of the gradients
+    assert moments == pytest.approx(expected)
 
 
 def test_the_frozen_part_runs_once_for_all_phases(monkeypatch):

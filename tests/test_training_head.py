@@ -9,6 +9,7 @@ from tlkeras.tasks.classification import build_classifier
 from tlkeras.tasks.model import TransferModel
 from tlkeras.tasks.multi_label import build_multi_label
 from tlkeras.tasks.regression import build_regressor
+from tlkeras.training import head
 from tlkeras.training.head import rotate, solve_head
 
 
@@ -37,6 +38,18 @@ def test_folded_kernel_and_bias_give_the_probabilities_of_the_chosen_regression(
     center, scale = x.mean(axis=0), np.sqrt(np.mean((x - x.mean(axis=0)) ** 2))
     direct = LogisticRegression(C=solution.strength * 10 / 12, max_iter=300, tol=1e-6).fit((x - center) / scale, y)
     np.testing.assert_allclose(probabilities, direct.predict_proba((val_x - center) / scale), atol=3e-3)
+
+
+def test_many_features_are_solved_in_float32_with_the_same_answers(monkeypatch):
+    (x, y), (val_x, val_y) = _data(4), _data(4, seed=1)
+    exact = solve_head(_model(4), x, y, val_x, val_y)
+    monkeypatch.setattr(head, "LARGE", x.size)
+    seen = []
+    solve = head.solve_linear
+    monkeypatch.setattr(head, "solve_linear", lambda task, x, *rest: seen.append(x.dtype) or solve(task, x, *rest))
+    small = solve_head(_model(4), x, y, val_x, val_y)
+    assert (seen, small.strength) == ([np.float32], exact.strength)
+    np.testing.assert_allclose(val_x @ small.kernel + small.bias, val_x @ exact.kernel + exact.bias, atol=0.01)
 
 
 def test_the_strength_is_the_one_with_the_lowest_validation_loss():

@@ -46,7 +46,12 @@ def test_many_features_are_solved_in_float32_with_the_same_answers(monkeypatch):
     monkeypatch.setattr(head, "LARGE", x.size)
     seen = []
     solve = head.solve_linear
-    monkeypatch.setattr(head, "solve_linear", lambda task, x, *rest: seen.append(x.dtype) or solve(task, x, *rest))
+
+    def watched(task, x, *rest):
+        seen.append(x.dtype)
+        return solve(task, x, *rest)
+
+    monkeypatch.setattr(head, "solve_linear", watched)
     small = solve_head(_model(4), x, y, val_x, val_y)
     assert (seen, small.strength) == ([np.float32], exact.strength)
     np.testing.assert_allclose(val_x @ small.kernel + small.bias, val_x @ exact.kernel + exact.bias, atol=0.01)

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import keras
-
 from tlkeras.training.penalized import PenalizedPart
 
 
@@ -22,6 +20,7 @@ class AccumulatedPart(PenalizedPart):
 
     def train_step(self, data: Any) -> Any:
         """Take one step on a batch, and return what Keras logs."""
+        import keras
         import tensorflow as tf
 
         x, y, weights = keras.utils.unpack_x_y_sample_weight(data)

@@ -274,10 +274,18 @@ def test_predict_gives_json_lines_a_program_can_read(artifact, photos, capsys):
 
 def test_predict_takes_texts_and_lines_of_standard_input(artifact, monkeypatch, capsys):
     artifact("text")
-    monkeypatch.setattr(sys, "stdin", io.StringIO("dogs bark\n\ncats purr\n"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"dogs bark\n\ncats purr\n")))
     assert main(["predict", "model.tflite", "d", "-", "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(row["input"], row["label"]) for row in rows] == [("d", "dog"), ("dogs bark", "dog"), ("cats purr", "cat")]
+
+
+def test_predict_takes_a_picture_or_names_of_pictures_from_standard_input(artifact, photos, monkeypatch, capsys):
+    artifact("image")
+    for content, name in ((Path("photos/b/dog.png").read_bytes(), "-"), (b"photos/b/dog.png\n", "photos/b/dog.png")):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        assert main(["predict", "model.tflite", "-", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == {"input": name, "label": "dog", "probability": 0.75}
 
 
 def test_predict_scores_a_table_and_keeps_every_column(artifact, capsys):

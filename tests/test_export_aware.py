@@ -13,6 +13,8 @@ from tests.export_models import SIZE, image_examples, image_model, plain
 from tlkeras.data.decode import read_pixels
 from tlkeras.export import int8, metadata
 from tlkeras.export.aware import fine_tune_for_int8
+from tlkeras.export.beneath import Yardstick
+from tlkeras.export.constants import problem_with_constants
 from tlkeras.export.simulated import kernels, round_activation, round_kernel, simulate
 from tlkeras.export.targets import export_model
 from tlkeras.export.verify import compare_with_keras
@@ -130,7 +132,13 @@ def test_where_the_calibrated_file_loses_too_much_the_better_one_is_kept(sensiti
     quick = partial(fine_tune_for_int8, learning_rate=1e-3)
     monkeypatch.setattr(int8, "fine_tune_for_int8", quick)
     (artifact,) = export_model(model, tmp_path, targets=["tflite_int8"], calibration=splits.train, validation=splits.val)
-    assert metadata.read_tflite(artifact.path).contract["quantization_aware"] is True
+    contract = metadata.read_tflite(artifact.path).contract
+    assert contract["quantization_aware"] is contract["bias_correction"] is True
+    # What was tuned and corrected passes the comparison of constants, too, and is not that of an ordinary file.
+    (result,) = compare_with_keras([artifact], model, splits.val)
+    assert "constants" not in result.problem
+    float32 = Yardstick(model, splits.val).float32
+    assert problem_with_constants(artifact.path.read_bytes(), float32).startswith("constants are not the model's")
 
 
 def test_only_the_chosen_blocks_learn_and_statistics_stay(sensitive):
@@ -157,5 +165,5 @@ def test_of_two_bad_files_the_calibrated_one_stays(sensitive, tmp_path, monkeypa
     spoilt = keras.models.clone_model(model.network)  # random weights
     monkeypatch.setattr(int8, "fine_tune_for_int8", lambda model, examples: replace(model, network=spoilt))
     (artifact,) = export_model(model, tmp_path, targets=["tflite_int8"], calibration=splits.train, validation=splits.val)
-    assert "did not help" in caplog.text
+    assert "fine-tuning did not help" in caplog.text
     assert "quantization_aware" not in metadata.read_tflite(artifact.path).contract

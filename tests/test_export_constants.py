@@ -5,9 +5,8 @@ import pytest
 
 from tests.export_models import exported_images, exported_small, exported_texts
 from tlkeras.export.constants import problem_with_constants, read_operations
+from tlkeras.export.flatbuffer import operations, pack, unpack
 from tlkeras.features.litert import load_litert
-
-schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
 
 
 @pytest.fixture(scope="module")
@@ -17,23 +16,18 @@ def files():
 
 def altered(content, name, place, change):
     """Return a LiteRT model with the raw numbers of one constant changed: that of the last operation of a name."""
-    import flatbuffers
-
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
-    graph, code = model.subgraphs[0], getattr(schema.BuiltinOperator, name)
-    operator = [one for one in graph.operators if model.operatorCodes[one.opcodeIndex].builtinCode == code][-1]
-    tensor = graph.tensors[operator.inputs[place]]
+    model = unpack(content)
+    graph, operator = model.subgraphs[0], [one for kind, one in operations(model) if kind == name][-1]
     # In 16 bits what the operation reads comes out of a DEQUANTIZE.
     source = {int(one.outputs[0]): int(one.inputs[0]) for one in graph.operators}
+    tensor = graph.tensors[operator.inputs[place]]
     if model.buffers[tensor.buffer].data is None:
         tensor = graph.tensors[source[int(operator.inputs[place])]]
-    kinds = {0: np.float32, 1: np.float16, 2: np.int32, 9: np.int8}
+    kinds = {0: np.float32, 1: np.float16, 2: np.int32, 9: np.int8}  # of the schema's TensorType
     buffer = model.buffers[tensor.buffer]
     values = np.frombuffer(np.asarray(buffer.data, np.uint8).tobytes(), kinds[tensor.type]).copy()
     buffer.data = np.frombuffer(change(values).astype(values.dtype).tobytes(), np.uint8)
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return pack(model)
 
 
 @pytest.mark.parametrize("target", ["tflite_float16", "tflite_dynamic", "tflite_int8"])

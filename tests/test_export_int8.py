@@ -1,6 +1,7 @@
 """Exports in 8 bits: what calibrates them, whether they are what they say, and that defects in them are caught."""
 
 import json
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -94,10 +95,14 @@ def test_examples_are_drawn_from_those_given_and_read_as_in_training():
     assert all((a == token_ids.batch(np.array([i]))).all() for i, a in enumerate(texts))
 
 
-def test_few_examples_are_refused_where_more_are_there():
+def test_few_examples_are_refused_where_more_are_there_and_else_warned_of(caplog):
     with pytest.raises(ValueError, match=r"count=50.*100 or more"):
         calibration_inputs(image_model(), image_examples(150), count=50)
-    assert len(list(calibration_inputs(image_model(), image_examples(40), count=100)())) == 40
+    with caplog.at_level(logging.WARNING, "tlkeras"):
+        assert len(list(calibration_inputs(image_model(), image_examples(150), count=100)())) == 100
+        assert not caplog.text
+        assert len(list(calibration_inputs(image_model(), image_examples(40), count=100)())) == 40
+    assert "measured on 40 examples may cut off what others show. Give 100 or more" in caplog.text
 
 
 def with_pixels(pixels):
@@ -117,8 +122,9 @@ def test_examples_that_would_give_wrong_ranges_are_refused():
     noise = np.random.default_rng(0).integers(0, 256, (40, SIZE, SIZE, 3)).astype(np.uint8)
     with pytest.raises(DataError, match=r"look like noise.*correlation -?0\.0"):
         calibration_inputs(image_model(), with_pixels(noise))
-    with pytest.raises(DataError, match=r"All 100 .* of one class"):
-        calibration_inputs(image_model(), image_examples(200).take(range(0, 200, 2)))
+    for n in (200, 40, 4):
+        with pytest.raises(DataError, match=rf"All {n // 2} .* of one class"):
+            calibration_inputs(image_model(), image_examples(200).take(range(0, n, 2)))
     with pytest.raises(DataError, match=r"'x' that are not finite"):
         check_calibration([{"x": np.array([1.0, np.nan])}])
     with pytest.raises(DataError, match=r"no examples"):

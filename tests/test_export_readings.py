@@ -22,6 +22,13 @@ def test_answers_are_those_of_the_nearer_reading():
     assert problem_with_reading(READING, RIGHT * np.nan, mean=0.01)
 
 
+def test_what_single_pictures_do_by_chance_is_no_mistake():
+    # Eight pictures: a share of 0.55 from all of them is one, the same share from half of them is not: 0.55 +- 2 * 0.19.
+    for shares, refused in (([0.55] * 8, True), ([1.1] * 4 + [0.0] * 4, False)):
+        outputs = RIGHT + np.array(shares)[:, None] * (READING.wrong - RIGHT)
+        assert bool(problem_with_reading(READING, outputs, mean=0.01)) is refused
+
+
 def test_a_mistake_that_would_move_no_more_than_rounding_is_not_looked_for():
     # It would move the answers by 0.7 in the mean: (0.8 + 0.6) / 2.
     assert problem_with_reading(READING, READING.wrong, mean=0.46)
@@ -39,23 +46,30 @@ def predictor():
 
 
 def test_right_answers_are_those_of_the_decoder_of_training(yardstick, predictor):
-    assert [reading.kind for reading in yardstick.readings] == list(_KINDS)
+    assert [reading.kind for reading in yardstick.readings] == [entry[0] for entry in _KINDS]
     for reading in yardstick.readings:
         answers = predict.predict_images(predictor, reading.contents)
         np.testing.assert_allclose(np.stack([one.probabilities for one in answers]), reading.right, atol=1e-5)
     assert problem_with_reader(predictor, yardstick, mean=0.0) == ""
 
 
-@pytest.mark.parametrize("kind", list(_KINDS))
-def test_a_reader_with_a_mistake_is_named(kind, yardstick, predictor, monkeypatch):
-    _, mistake, misread = _KINDS[kind]
-    chosen = next(reading.contents for reading in yardstick.readings if reading.kind == kind)
+def replace_readings(yardstick, readings):
+    other = Yardstick(yardstick.model, image_examples())
+    other.readings = readings
+    return other
+
+
+@pytest.mark.parametrize("number", range(len(_KINDS)), ids=[f"{entry[0]} {entry[1]}" for entry in _KINDS])
+def test_a_reader_with_a_mistake_is_named(number, yardstick, predictor, monkeypatch):
+    kind, mistake, _, misread = _KINDS[number]
+    chosen = yardstick.readings[number].contents
 
     def read(data, size, *, resize="crop"):
         return misread(data, size, resize) if data in chosen else decode.decode_image(data, size, resize=resize)
 
     monkeypatch.setattr(predict, "decode_image", read)
-    assert problem_with_reader(predictor, yardstick, mean=1e-5) == f"{kind} pictures are read {mistake} (share 1.00)"
+    alone = replace_readings(yardstick, yardstick.readings[number : number + 1])
+    assert problem_with_reader(predictor, alone, mean=1e-5) == f"{kind} pictures are read {mistake} (share 1.00)"
 
 
 def test_a_reader_that_cannot_read_a_kind_is_named(yardstick, predictor, monkeypatch):
@@ -77,7 +91,7 @@ def test_a_server_graph_that_ignores_the_orientation_is_named(monkeypatch, tmp_p
 
     monkeypatch.setattr(decode_graph, "_orientation", lambda data: tf.constant(1))
     artifacts = export_model(image_model(), tmp_path, targets=["saved_model"])
-    with pytest.raises(ParityError, match=r"picture files as they are: turned \(EXIF\) pictures are read as if"):
+    with pytest.raises(ParityError, match=r"picture files as they are: turned right \(EXIF\) pictures are read as if"):
         verify(artifacts, image_model(), image_examples())
 
 

@@ -151,7 +151,7 @@ def predict(
 
     Args:
         artifact: Exported .tflite file or SavedModel folder.
-        inputs: Pictures, folders of pictures, tables, texts, or - for lines of standard input.
+        inputs: Pictures, folders of pictures, tables, texts, or - for lines or a picture of standard input.
         output: CSV file to write, with every column of a table that came in.
         json: Print a JSON line for each input.
         top: Classes to show for each input.

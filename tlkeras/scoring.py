@@ -1,12 +1,15 @@
 """What `tlkeras predict` is given and gives: files, folders, tables, texts and lines in; rows out."""
 
 import csv
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tlkeras.data.folders import IMAGE_SUFFIXES
+from tlkeras.data.image_files import sniff_format
 from tlkeras.data.table_files import TABLE_SUFFIXES
 from tlkeras.export.answers import NONE_OF_THESE
 from tlkeras.files import safe_cell, write_file
@@ -17,21 +20,21 @@ if TYPE_CHECKING:
 _SHOWN = 60
 
 
-def gather(inputs: Sequence[str], modality: str, lines: Iterable[str]) -> list[str]:
-    """Return the single inputs: `-` becomes the lines, a folder becomes the pictures in it, sorted.
+def gather(inputs: Sequence[str], modality: str, stream: TextIO) -> list[str | bytes]:
+    """Return the single inputs: `-` becomes the lines or the picture, a folder becomes the pictures in it, sorted.
 
     Args:
         inputs: Files, folders or texts.
         modality: `"image"` or `"text"`.
-        lines: Standard input; read only where `-` is among the inputs.
+        stream: Standard input: lines, or the content of one picture; read only where `-` is among the inputs.
 
     Raises:
         ValueError: There is nothing to predict on.
     """
-    found: list[str] = []
+    found: list[str | bytes] = []
     for item in inputs:
         if item == "-":
-            found += [line.rstrip("\r\n") for line in lines if line.strip()]
+            found += _read_stream(stream.buffer.read(), modality)
         elif modality == "image" and Path(item).is_dir():
             files = [file for file in Path(item).rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
             if not files:
@@ -43,20 +46,35 @@ def gather(inputs: Sequence[str], modality: str, lines: Iterable[str]) -> list[s
             found.append(item)
     if not found:
         kinds = "files or folders of pictures" if modality == "image" else "texts or a table"
-        raise ValueError(f"There is nothing to predict on. Give {kinds}, or - to read lines from standard input.")
+        raise ValueError(f"There is nothing to predict on. Give {kinds}, or - to read standard input.")
     return found
 
 
-def is_table(item: str) -> bool:
+def _read_stream(content: bytes, modality: str) -> list[str | bytes]:
+    if modality == "image" and sniff_format(content[:64]):
+        return [content]
+    # Names of files may hold any bytes.
+    text = os.fsdecode(content) if modality == "image" else content.decode(errors="replace")
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def is_table(item: str | bytes) -> bool:
     """Say whether an input of a text model is a table rather than a text."""
-    return Path(item).suffix.lower() in TABLE_SUFFIXES and (" " not in item.strip() or Path(item).is_file())
+    return (
+        isinstance(item, str)
+        and Path(item).suffix.lower() in TABLE_SUFFIXES
+        and (" " not in item.strip() or Path(item).is_file())
+    )
 
 
-def predict_inputs(predictor: "Predictor", items: Sequence[str]) -> "list[Prediction]":
-    """Predict pictures or texts, whichever the artefact is for."""
+def predict_inputs(predictor: "Predictor", items: Sequence[str | bytes]) -> "list[Prediction]":
+    """Predict pictures or texts, whichever the artefact is for; a picture from standard input is called `-`."""
     from tlkeras.export.predict import predict_images, predict_texts
 
-    return predict_images(predictor, items) if predictor.modality == "image" else predict_texts(predictor, items)
+    if predictor.modality == "text":
+        return predict_texts(predictor, [str(item) for item in items])
+    found = predict_images(predictor, items)
+    return [replace(one, source="-") if isinstance(item, bytes) else one for one, item in zip(found, items, strict=True)]
 
 
 def best(prediction: "Prediction", labels: Sequence[str], top: int) -> list[tuple[str, float]]:
@@ -149,7 +167,7 @@ def _cell(value: str | float | None) -> str:
     return safe_cell(value or "")
 
 
-def score_table(predictor: "Predictor", items: Sequence[str], output: Path | None, text_column: str | None) -> None:
+def score_table(predictor: "Predictor", items: Sequence[str | bytes], output: Path | None, text_column: str | None) -> None:
     """Score a table alone, into a new one.
 
     Args:
@@ -163,8 +181,9 @@ def score_table(predictor: "Predictor", items: Sequence[str], output: Path | Non
     """
     from tlkeras.export.scored import predict_table
 
+    table = next(item for item in items if isinstance(item, str) and is_table(item))
     if len(items) != 1 or output is None:
         raise ValueError(
-            f"A table is scored alone, into a new one: tlkeras predict {predictor.path} {items[0]} --output scored.csv"
+            f"A table is scored alone, into a new one: tlkeras predict {predictor.path} {table} --output scored.csv"
         )
-    predict_table(predictor, items[0], output, text_column=text_column)
+    predict_table(predictor, table, output, text_column=text_column)

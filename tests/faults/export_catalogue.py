@@ -26,7 +26,7 @@ EXPORT_FAULTS: dict[int, Fault] = {
         "E; the file is checked to be int8",
         (
             _CALIBRATION,
-            f"{_INT8}::test_few_examples_are_refused_where_more_are_there",
+            f"{_INT8}::test_few_examples_are_refused_where_more_are_there_and_else_warned_of",
             f"{_INT8}::test_a_file_that_is_not_int8_throughout_is_refused",
         ),
     ),

@@ -70,7 +70,8 @@ def problem_with_numbers(path: Path, target: str, yardstick: Yardstick) -> str:
     embedded, content = metadata.read_tflite(path), path.read_bytes()
     tuned = count_tuned(yardstick.model) if embedded.contract.get("quantization_aware") else 0
     expected = yardstick.mediapipe if target.startswith("mediapipe") else yardstick.float32
-    return problem_with_constants(content, expected, tuned=tuned)
+    corrected = bool(embedded.contract.get("bias_correction"))
+    return problem_with_constants(content, expected, tuned=tuned, corrected=corrected)
 
 
 def problem_with_reader(predictor: Predictor, yardstick: Yardstick, *, mean: float) -> str:

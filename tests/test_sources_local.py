@@ -22,7 +22,7 @@ from tlkeras.sources import local, trial
 from tlkeras.sources.blocks import chain
 from tlkeras.sources.gate import check_hdf5, check_keras_file
 from tlkeras.sources.image import load_image_source
-from tlkeras.sources.local import open_image, open_text
+from tlkeras.sources.local import holds_texts, open_image, open_text
 from tlkeras.sources.text import load_text_source
 from tlkeras.sources.tiny import tiny_vocabulary
 
@@ -105,9 +105,11 @@ def run_recipe(name, source, folder, **settings):
 def test_a_hugging_face_folder_runs_through_a_recipe_and_its_run_is_a_source_again(tmp_path, monkeypatch):
     write_folder(tmp_path / "bert", "bert")
     write_vocabulary(tmp_path / "bert")
+    assert holds_texts(tmp_path / "bert")
     run_recipe("text_classification", tmp_path / "bert", tmp_path / "run", sequence_length=16, epochs=1)
     assert json.loads((tmp_path / "run" / "finished.json").read_text())
     monkeypatch.setattr(trial, "try_first", lambda *_, **__: None)
+    assert holds_texts(tmp_path / "run")
     again = load_text_source(str(tmp_path / "run"))
     assert [block.name for block in again.blocks] == ["embeddings", "layer_1", "layer_2"]
     assert (again.input_size, again.pad_id, again.name) == (16, 0, "run")
@@ -137,6 +139,7 @@ def test_a_timm_folder_runs_through_a_recipe_and_its_run_is_a_source_again(tmp_p
     run_recipe(
         "image_classification", tmp_path / "timm", tmp_path / "run", image_size=65, epochs=2, data=coloured(tmp_path / "data")
     )
+    assert not holds_texts(tmp_path / "run")
     again = load_image_source(str(tmp_path / "run"))
     before = load_image_source(str(tmp_path / "timm"), image_size=65)
     trained = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)

@@ -11,7 +11,6 @@ import tyro
 
 import tlkeras
 from tlkeras.console import (
-    block_row,
     demo_text,
     explain,
     hide_messages,
@@ -219,11 +218,17 @@ def sources(name: _Source = "", /, *, settings: Annotated[SourcesSettings, tyro.
     """List the source models to start from, or show one with its blocks.
 
     Args:
-        name: Source model to show; all are listed if not given.
+        name: Source model, or file or folder, to show; all are listed if not given.
         settings: Which to list.
     """
-    from tlkeras.report.sources_command import list_parts, show_one
+    from tlkeras.report.sources_command import list_parts, show_one, show_own
+    from tlkeras.sources.catalog import is_listed
+    from tlkeras.sources.local import is_path
 
+    if name and is_path(name) and not is_listed(name):
+        start_tensorflow()
+        show_parts(show_own(name))
+        return
     show_parts(show_one(name) if name else list_parts(settings))
     if name:
         blocks(name)
@@ -236,6 +241,7 @@ def blocks(source: _Source, /, *, image_size: int | None = None) -> None:
         source: Name that `tlkeras sources` shows.
         image_size: Side of the square picture in pixels; the source's own size if not given.
     """
+    from tlkeras.report.sources_command import block_row
     from tlkeras.sources.catalog import find_source, source_blocks
 
     find_source(source)

@@ -9,13 +9,10 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from tlkeras.errors import TlkerasError
 from tlkeras.files import printable
-
-if TYPE_CHECKING:
-    from tlkeras.sources.model import Block
 
 _log = logging.getLogger("tlkeras")
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -75,13 +72,6 @@ def progress() -> Iterator[Callable[[str, int, int], None] | None]:
             bars.update(steps[step], completed=done, total=total)
 
         yield show
-
-
-def block_row(block: "Block") -> tuple[str, ...]:
-    """Return the row of a block for `tlkeras blocks`."""
-    shape = block.network.output_shape
-    shown = " and ".join(map(str, shape)) if isinstance(shape, list) else str(shape)
-    return block.name, str(len(block.network.layers)), f"{block.parameters:,}", shown
 
 
 def show_parts(parts: "Iterable[str | tuple[Sequence[str], Sequence[Sequence[str]]]]") -> None:

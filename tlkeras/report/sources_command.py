@@ -1,10 +1,16 @@
 """What `tlkeras sources` shows."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tlkeras.evaluation.limits import parse_size
+from tlkeras.files import plain
 from tlkeras.report.sources_settings import SourcesSettings
 from tlkeras.sources.catalog import SourceRow, find_source, list_sources
+
+if TYPE_CHECKING:
+    from tlkeras.sources.model import Block
 
 Part = str | tuple[Sequence[str], Sequence[Sequence[str]]]
 
@@ -21,6 +27,32 @@ def show_one(name: str) -> Iterator[Part]:
     """Yield all facts of a source model."""
     yield ("fact", name), _sheet(find_source(name))
     yield ""
+
+
+def show_own(path: str) -> Iterator[Part]:
+    """Yield what is known of a model in a file or folder, and its blocks; opens it, in a trial first.
+
+    Raises:
+        WeightsError: It is of no kind that can be read, or is hostile or damaged.
+    """
+    from tlkeras.sources.image import load_image_source
+    from tlkeras.sources.local import holds_texts
+    from tlkeras.sources.text import load_text_source
+
+    source = load_text_source(path) if holds_texts(Path(path)) else load_image_source(path)
+    unit = "tokens" if source.modality == "text" else "pixels"
+    facts = {"for": f"{source.modality}s", "input": f"{source.input_size} {unit}", **plain(source.facts)}
+    yield ("fact", path), [(name.replace("_", " "), str(value)) for name, value in facts.items() if value is not None]
+    yield ""
+    yield ("block", "layers", "parameters", "output shape"), [block_row(block) for block in source.blocks]
+    yield f"\nRank it with others: tlkeras rank DATA --sources {path},…    Train it: tlkeras run RECIPE --source {path}"
+
+
+def block_row(block: "Block") -> tuple[str, ...]:
+    """Return the row of a block in a table of blocks."""
+    shape = block.network.output_shape
+    shown = " and ".join(map(str, shape)) if isinstance(shape, list) else str(shape)
+    return block.name, str(len(block.network.layers)), f"{block.parameters:,}", shown
 
 
 _HEADER = ("source", "parameters", "MB", "MMACs", "input", "weights", "ImageNet", "licence")

@@ -109,6 +109,11 @@ def _where(package: str | None, download: Download | str | None) -> str:
     return "installed" if here.exists() else "download"
 
 
+def is_listed(name: str) -> bool:
+    """Say whether a name is that of a source model on the list."""
+    return name in IMAGE_SOURCES or name in TEXT_SOURCES
+
+
 def find_source(name: str) -> SourceRow:
     """Return the row of a source model.
 

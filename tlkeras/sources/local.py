@@ -33,6 +33,7 @@ _SUFFIXES = (
     ".onnx",
     ".tflite",
 )
+_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "spm.model", "sentencepiece.bpe.model")
 _READABLE = (
     "a .keras file; NAME:FILE with a .weights.h5 or .h5 file of weights for a named architecture; the folder of an earlier "
     "run; a folder with config.json in Hugging Face's, timm's or KerasHub's format"
@@ -63,6 +64,13 @@ class Opened:
 def is_path(name: str) -> bool:
     """Say whether the name of a source is a path."""
     return "/" in name or "\\" in name or name.endswith(_SUFFIXES) or Path(name).exists()
+
+
+def holds_texts(path: Path) -> bool:
+    """Say whether a folder holds a text model: whether a tokenizer lies in it, or in the export of the run that it is."""
+    from tlkeras.sources.local_texts import CARRIED
+
+    return any((path / name).is_file() for name in (*_TOKENIZERS, CARRIED / "tokenizer.json"))
 
 
 def load_local(path: Path, modality: str, *, resize: str = "crop", **options: Any) -> SourceModel:

@@ -16,15 +16,15 @@ from tlkeras.sources.tensor_files import plain_file, read_json
 from tlkeras.sources.text_table import load_preset, read_preset
 from tlkeras.sources.tokenizer import tokenizer_from_file, tokenizer_from_folder
 
-_CARRIED = Path("exports") / "saved_model" / "assets.extra"
+CARRIED = Path("exports") / "saved_model" / "assets.extra"
 """Where a run keeps its tokenizer: beside its SavedModel."""
 
 
 def open_run(folder: Path) -> Opened:
     """Open the encoder of a model that tlkeras trained, and the tokenizer beside its SavedModel."""
-    carried = folder / _CARRIED
+    carried = folder / CARRIED
     if not (carried / "tokenizer.json").is_file():
-        raise WeightsError(f"{folder} has no {_CARRIED / 'tokenizer.json'}: a run exports it with the target saved_model.")
+        raise WeightsError(f"{folder} has no {CARRIED / 'tokenizer.json'}: a run exports it with the target saved_model.")
     blocks = blocks_of_run(load_keras(folder / "model.keras"))
     if not blocks:
         raise WeightsError(f"{folder / 'model.keras'} is no text model that tlkeras trained.")

@@ -31,7 +31,9 @@ def chosen_precision(asked: str) -> str:
         lowest = min(capable, default=(0, 0))[0]
         return "bfloat16" if lowest >= 8 else "float16" if lowest >= 7 else "float32"
     if asked != "float32" and not gpus:
-        log.warning("There is no GPU: %s on a CPU is slower than float32 on most; --precision auto or float32 avoids it", asked)
+        log.warning(
+            "There is no GPU: %s on a CPU is slower than float32 wherever it was measured; --precision auto avoids it", asked
+        )
     return asked
 
 

@@ -10,7 +10,7 @@ class AccumulatedPart(PenalizedPart):
 
     Loss and metrics, weights of examples, clipping, schedule, and a last batch that is not full are those of the batch, because
     each part counts by its share of it and the optimizer sees their sum. (Keras's `gradient_accumulation_steps` counts parts
-    alike, moves the schedule with each, and averages the norms that it clips.) Three things see a part and not the batch: the
+    alike, and moves the schedule with each.) Three things see a part and not the batch: the
     statistics of BatchNormalization that trains, which also move once for each part; dropout, which draws anew for each; and
     the penalty `distillation`, whose denominator is that of a part.
     """

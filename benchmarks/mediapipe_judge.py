@@ -3,7 +3,8 @@
     python benchmarks/mediapipe_judge.py image model.tflite pictures.json > answers.json
     python benchmarks/mediapipe_judge.py text model.tflite texts.json > answers.json
 
-The JSON file holds a list of picture files, or of texts. The answer is a list of `[label, score]`, best first, for each.
+The JSON file holds a list of picture files, or of texts. The answer is a list of `[label, score]`, best first, for each, and
+`["similarity", number]` behind them where the file gives one.
 """
 
 import json
@@ -27,7 +28,7 @@ def judge_images(model: str, pictures: list[str]) -> list[list[list]]:
             across, down = side / image.width / 2, side / image.height / 2
             square = RectF(left=0.5 - across, top=0.5 - down, right=0.5 + across, bottom=0.5 + down)
             result = classifier.classify(image, ImageProcessingOptions(region_of_interest=square))
-            answers.append([[one.category_name, one.score] for one in result.classifications[0].categories])
+            answers.append(_as_pairs(result.classifications))
     return answers
 
 
@@ -38,7 +39,13 @@ def judge_texts(model: str, texts: list[str]) -> list[list[list]]:
     options = text.TextClassifierOptions(base_options=BaseOptions(model_asset_path=model))
     with text.TextClassifier.create_from_options(options) as classifier:
         results = [classifier.classify(one) for one in texts]
-    return [[[one.category_name, one.score] for one in result.classifications[0].categories] for result in results]
+    return [_as_pairs(result.classifications) for result in results]
+
+
+def _as_pairs(heads: list) -> list[list]:
+    """Return the classes with their scores, and the other heads, which have no classes, by their names."""
+    classes = [[one.category_name, one.score] for one in heads[0].categories]
+    return classes + [[head.head_name, head.categories[0].score] for head in heads[1:]]
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ class Config:
     """What separates several labels in a cell, as `;`; found if not given."""
     encoding: str | None = None
     """Encoding of a CSV, TSV or JSONL file; UTF-8 if not given."""
+    slice: str | None = None
+    """Columns of a table (`site,camera`) on whose values the model is measured apart."""
     source: str = "minilm_l6"
     """Pre-trained encoder to start from, as `tlkeras sources` lists them; `rank` takes what a quick probe says is best."""
     strategy: Literal[
@@ -104,6 +106,7 @@ def run(config: Config) -> "tl.Run":
         target=config.target,
         label_separator=config.label_separator,
         encoding=config.encoding,
+        slice=config.slice,
         splits=config.splits,
         quarantine=config.quarantine,
         near_duplicates=config.near_duplicates,

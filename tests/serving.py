@@ -67,10 +67,16 @@ def image_predictor(run: Callable[[np.ndarray], np.ndarray] | None = None, **cha
     contract = {
         "task": "classification",
         "input": {"size": SIZE, "dtype": "uint8", "resize": "crop"},
+        "output": {"name": "probabilities"},
         "source": {"name": "tiny"},
     }
     contract.update(changes.pop("contract", {}))
-    return Predictor(Path("model.tflite"), "image", changes.pop("labels", ("other", "red")), contract, run or share_of_red)
+    labels = changes.pop("labels", ("other", "red"))
+    return Predictor(Path("model.tflite"), "image", labels, contract, _named(run or share_of_red), **changes)
+
+
+def _named(run: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    return lambda batch: {"probabilities": run(batch)}
 
 
 def share_of_red(batch: np.ndarray) -> np.ndarray:
@@ -80,8 +86,9 @@ def share_of_red(batch: np.ndarray) -> np.ndarray:
 
 def text_predictor(run: Callable[[np.ndarray], np.ndarray] | None = None) -> Predictor:
     """A text model that takes strings: the share of the letter a is the probability of "yes"."""
-    contract = {"task": "classification", "input": {"dtype": "string"}, "source": {"name": "tiny"}}
-    return Predictor(Path("model"), "text", ("no", "yes"), contract, run or share_of_a)
+    terms = {"input": {"dtype": "string"}, "output": {"name": "probabilities"}}
+    contract = {"task": "classification", **terms, "source": {"name": "tiny"}}
+    return Predictor(Path("model"), "text", ("no", "yes"), contract, _named(run or share_of_a))
 
 
 def share_of_a(batch: np.ndarray) -> np.ndarray:

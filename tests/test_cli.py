@@ -65,7 +65,7 @@ class _FakeRun:
 
     def __call__(self, batch):
         first = [int(row[0, 0, 0]) // 128 if self.modality == "image" else int(row[:1] == b"d") for row in batch]
-        return np.array([[0.9, 0.1] if item == 0 else [0.25, 0.75] for item in first], np.float32)
+        return {"probabilities": np.array([[0.9, 0.1] if item == 0 else [0.25, 0.75] for item in first], np.float32)}
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def artifact(monkeypatch):
 
     def use(modality):
         terms = {"size": 4} if modality == "image" else {"dtype": "string"}
-        contract = {"task": "classification", "input": terms}
+        contract = {"task": "classification", "input": terms, "output": {"name": "probabilities"}}
         fake = predict.Predictor(Path("model.tflite"), modality, ("cat", "dog"), contract, _FakeRun(modality))
         monkeypatch.setattr(predict, "load_artifact", lambda path, refuse: fake)
 

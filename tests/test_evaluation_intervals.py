@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.stats import beta, norm
 from scipy.stats import bootstrap as scipy_bootstrap
-from scipy.stats import norm
 
+from tests.interval_coverage import cover_area, cover_counted, cover_mean
 from tlkeras.evaluation import intervals
-from tlkeras.evaluation.classification import areas, measures
+from tlkeras.evaluation.boundary import newcombe, posterior
+from tlkeras.evaluation.classification import measures
 from tlkeras.evaluation.intervals import bootstrap, bootstrap_weighted, wilson
 
 
@@ -42,26 +44,6 @@ def _mean_holds(n: int):
     return holds
 
 
-def _area_holds(n: int):
-    def holds(generator: np.random.Generator, trial: int) -> bool:
-        labels = np.arange(n) % 2 == 1
-        found = areas([labels], [generator.normal(size=n) + labels], seed=trial)["roc_auc"]
-        return found.low <= norm.cdf(1 / np.sqrt(2)) <= found.high
-
-    return holds
-
-
-def _matthews_holds(n: int):
-    def holds(generator: np.random.Generator, trial: int) -> bool:
-        # Four classes of equal share, 70 % right, the rest spread evenly: (0.7 - 0.25) / 0.75.
-        labels, wrong = generator.integers(0, 4, n), generator.integers(1, 4, n)
-        guess = np.where(generator.random(n) < 0.7, labels, (labels + wrong) % 4)
-        found = measures(labels, np.eye(4)[guess], seed=trial)["matthews"]
-        return found.low <= 0.6 <= found.high
-
-    return holds
-
-
 def test_wilson_intervals_hold_their_level_over_all_proportions():
     for n in (20, 200, 2000):
         counts = np.arange(n + 1)
@@ -77,11 +59,46 @@ def test_bootstrap_intervals_hold_their_level_at_twenty_examples():
     assert 0.93 <= _share(1500, _mean_holds(20)) <= 0.97
 
 
+def test_an_area_has_the_interval_that_its_equation_says_also_where_nothing_is_mixed_up():
+    low, high = newcombe(0.8, 10, 15)
+    for end in (low, high):
+        q1, q2 = end / (2 - end), 2 * end**2 / (1 + end)  # Hanley and McNeil 1982; both counts less one become 25 / 2 - 1
+        variance = (end * (1 - end) + 11.5 * (q1 - end**2) + 11.5 * (q2 - end**2)) / 150
+        assert abs(end - 0.8) == pytest.approx(norm.ppf(0.975) * np.sqrt(variance), rel=1e-6)
+    low, high = newcombe(1.0, 10, 15)
+    assert 0.7 < low < 0.9 and high == 1
+    assert newcombe(0.0, 15, 10) == pytest.approx((0.0, 1 - low), abs=1e-3)
+
+
+def test_the_posterior_of_a_recall_is_a_beta_distribution():
+    counts = np.array([[17, 3], [0, 0]])
+    low, high = posterior(counts, lambda drawn: (drawn[:, 0, 0] / drawn[:, 0].sum(axis=1))[:, None])
+    expected = beta.ppf([0.025, 0.975], 17.3, 3.35)
+    np.testing.assert_allclose([low[0], high[0]], expected, atol=0.02)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_no_interval_is_empty_where_nothing_is_wrong(classes):
+    targets = np.arange(24) % classes
+    found = measures(targets, np.eye(classes)[targets])
+    for name, one in found.items():
+        assert one.value == 1 and one.high == 1, name
+        assert 0.5 < one.low < 0.99, name
+
+
+def test_intervals_hold_their_level_where_few_are_wrong():
+    # Bootstrap intervals hold a balanced accuracy of 0.97 in 40 of 100 samples of 20: most of them hold no mistake.
+    held = cover_counted(np.array([0.5, 0.5]), 0.97, 20, 400)
+    assert all(0.92 <= share <= 0.99 for share in held.values()), held
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("holds", [_mean_holds, _area_holds, _matthews_holds])
+@pytest.mark.timeout(3000)
 @pytest.mark.parametrize("n", [20, 60, 200, 2000])
-def test_bootstrap_intervals_hold_their_level(n, holds):
-    trials = 3000 if n < 1000 else 1500
+def test_intervals_hold_their_level(n):
+    """docs/evaluation.md has the numbers; those of macro means over several classes at 20 examples are lower or higher."""
+    trials = 2000 if n < 2000 else 500
     margin = 2.5 * np.sqrt(0.05 * 0.95 / trials)
-    assert 0.935 - margin <= _share(trials, holds(n)) <= 0.965 + margin
+    two = cover_counted(np.array([0.5, 0.5]), 0.9, n, trials)
+    found = {**two, **cover_area(0.76, 0.5, n, trials), **cover_mean(n, trials)}
+    assert all(0.925 - margin <= share <= 0.975 + margin for share in found.values()), found

@@ -12,6 +12,9 @@ from scipy.stats import fisher_exact
 from tests.networks import square_splits
 from tests.test_evaluation_saved import evaluation as plain_evaluation
 from tlkeras.data.examples import ClassTargets, Examples, ImageFiles, Texts
+from tlkeras.data.load import load_texts
+from tlkeras.data.slicing import MISSING, OTHER, slice_values
+from tlkeras.errors import DataError
 from tlkeras.evaluation import classification, regression
 from tlkeras.evaluation.fairness import equalizing_thresholds, measure_fairness, rates
 from tlkeras.evaluation.saved import save_evaluation
@@ -142,3 +145,29 @@ def test_the_pictures_of_slices_and_curves_are_drawn(tmp_path):
     for name in ("slices.png", "curves.png"):
         with Image.open(tmp_path / name) as picture:
             assert picture.size[0] > 500
+
+
+def test_any_column_can_be_sliced_by_few_values_numbers_or_many_values():
+    assert slice_values(["x", " y ", "", "x"]).tolist() == ["x", "y", MISSING, "x"]
+    numbers = slice_values([str(value) for value in range(30)] + [""])
+    assert numbers.dtype == np.float64 and np.isnan(numbers[-1])
+    names = slice_values([f"name {value}" for value in range(40)] + ["often"] * 5)
+    assert len(np.unique(names)) == 20
+    assert {"often", OTHER} <= set(names.tolist())
+
+
+def test_columns_that_are_asked_for_become_slices_of_texts_and_pictures(tmp_path):
+    rows = [
+        f"text {row} is {('bad', 'good')[row % 2]},{('no', 'yes')[row % 2]},{('north', 'south', '')[row % 3]},{age}"
+        for row, age in enumerate(str(20 + row % 30) if row % 3 else "" for row in range(90))
+    ]
+    (tmp_path / "table.csv").write_text("\n".join(["text,label,site,age", *rows]))
+    splits = load_texts(tmp_path / "table.csv", label_column="label", slice="site,age")
+    columns = slice_columns(splits.test)
+    assert set(columns) == {"site", "age", "text length"} or set(columns) == {"site", "age"}
+    assert set(np.unique(columns["site"])) == {"north", "south", MISSING}
+    assert {value.partition(":")[0] for value in np.unique(columns["age"])} == {"low", "middle", "high", MISSING}
+    with pytest.raises(DataError, match="Did you mean 'site'"):
+        load_texts(tmp_path / "table.csv", label_column="label", slice="sites")
+    with pytest.raises(DataError, match="slice"):
+        load_texts("sample", slice="site")

@@ -109,7 +109,7 @@ def test_golden_pictures_have_the_shapes_that_apps_get_wrong(exports):
     assert found == {("PNG", False, None), ("JPEG", True, None), ("JPEG", False, 6)}
     wrong = [Image.open(io.BytesIO(base64.b64decode(one["base64"]))).convert("RGB") for one in golden["examples"]]
     predictor = load_artifact(folder / "model_float32.tflite")
-    squashed = predictor.run(np.stack([np.asarray(image.resize((24, 24), Image.Resampling.BILINEAR)) for image in wrong]))
+    squashed = predictor.outputs(np.stack([np.asarray(image.resize((24, 24), Image.Resampling.BILINEAR)) for image in wrong]))
     difference = np.abs(squashed - np.array([one["outputs"] for one in golden["examples"]])).max(axis=1)
     # An app that squashes, or forgets to turn, is found out.
     assert (difference > golden["tolerances"]["model_float32.tflite"]).sum() >= 4

@@ -4,6 +4,7 @@ import json
 import logging
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.export_models import CLASSES, SIZE, image_examples, image_model, text_model
@@ -13,6 +14,7 @@ from tlkeras.export.coreml import structure_problems
 from tlkeras.export.predict import load_artifact
 from tlkeras.export.targets import export_model
 from tlkeras.export.verify import verify
+from tlkeras.tasks.model import Familiar
 from tlkeras.tasks.multi_label import build_multi_label
 
 coremltools = pytest.importorskip("coremltools")
@@ -50,6 +52,14 @@ def test_another_structure_is_named(package):
     assert any("not a picture 'image' of 25 x 25" in problem for problem in structure_problems(spec, larger))
     several = replace(image_model(), task="multi_label")
     assert any("and not 'probabilities'" in problem for problem in structure_problems(spec, several))
+
+
+def test_the_similarity_is_an_output_beside_the_classes(tmp_path):
+    bank = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float16)
+    model = replace(image_model(), familiar=Familiar(bank, 0.5))
+    spec = read(export_model(model, tmp_path, targets=["coreml"])[0]).get_spec()
+    assert {one.name for one in spec.description.output} == {"classLabel", "classLabel_probs", "similarity"}
+    assert not list(structure_problems(spec, model))
 
 
 def test_it_is_not_said_to_be_verified(package, caplog):

@@ -36,6 +36,7 @@ from tlkeras.export.predict import load_artifact, predict_images, predict_texts
 from tlkeras.export.targets import export_model
 from tlkeras.export.verify import verify
 from tlkeras.features.litert import load_litert
+from tlkeras.tasks.model import Familiar
 from tlkeras.tasks.regression import build_regressor
 
 JUDGE = Path(__file__).parent.parent / "benchmarks" / "mediapipe_judge.py"
@@ -147,6 +148,23 @@ def test_mediapipe_opens_picture_files_and_gives_our_labels(index, tmp_path):
         assert scores.keys() <= set(shown)
         found = [scores.get(name, 0.0) for name in shown]
         np.testing.assert_allclose(found, prediction.probabilities, atol=0.02)
+
+
+@judged
+@pytest.mark.parametrize("target", ["tflite_float32", "tflite_int8"])
+def test_mediapipe_gives_the_similarity_as_a_second_head(target, tmp_path):
+    bank = np.random.default_rng(0).normal(size=(5, 8))
+    familiar = Familiar((bank / np.linalg.norm(bank, axis=1, keepdims=True)).astype(np.float16), 0.5)
+    model = replace(image_model(), familiar=familiar)
+    (artifact,) = export_model(model, tmp_path / "out", targets=[target], calibration=image_examples(160))
+    paths = []
+    for number, path in enumerate(write_pictures(tmp_path, image_examples())[:5]):
+        paths.append(str(tmp_path / f"{number}.jpg"))
+        Image.open(path).resize((24, 24)).save(paths[-1], quality=95)
+    ours = predict_images(load_artifact(artifact.path), paths)
+    for answer, prediction in zip(judge("image", artifact.path, paths, tmp_path), ours, strict=True):
+        assert answer[-1] == ["similarity", pytest.approx(prediction.similarity, abs=0.02)]
+        assert len(answer) == 4
 
 
 @judged

@@ -28,12 +28,13 @@ class Config:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A finished run on 300 texts by three authors, of which two words tell the classes apart."""
+    """A finished run on 420 texts by three authors, of which two words tell the classes apart."""
     folder = tmp_path_factory.mktemp("texts")
     lines = [
-        f"{words(row)} {('fine', 'awful')[row % 2]},{('good', 'bad')[row % 2]},{'xyz'[row // 2 % 3]}{row}" for row in range(300)
+        f"{words(row)} {('fine', 'awful')[row % 2]},{('good', 'bad')[row % 2]},{'xyz'[row // 2 % 3]}{row},{'ab'[row // 2 % 2]}"
+        for row in range(420)
     ]
-    (folder / "texts.csv").write_text("\n".join(["text,label,author", *lines]) + "\n")
+    (folder / "texts.csv").write_text("\n".join(["text,label,author,site", *lines]) + "\n")
     config = Config(str(folder / "texts.csv"), str(folder / "run"))
     run = tl.create_run("text_classification", config)
     splits = tl.load_texts(config.data, group_column="author")
@@ -61,6 +62,28 @@ def test_a_run_read_back_has_its_calibration(trained):
     assert back.familiar is not None and model.familiar is not None
     assert (back.temperature, back.familiar.smallest) == (model.temperature, model.familiar.smallest)
     np.testing.assert_array_equal(back.familiar.bank, model.familiar.bank)
+    assert back.thresholds == model.thresholds
+
+
+def test_a_column_of_the_table_can_be_sliced_by_afterwards(folder, capsys):
+    before = load_evaluation(folder)
+    assert main(["evaluate", str(folder), "--slice", "site", "--fairness", "site"]) == 0
+    out = capsys.readouterr().out
+    assert "against the rest" in out
+    after = load_evaluation(folder)
+    assert {one.value for one in after.slices if one.column == "site"} == {"a", "b"}
+    assert {one.column for one in after.fairness} == {"site"}
+    assert len(after.slices) == len(before.slices) + 2
+    assert "column:site" in (folder / "predictions.csv").read_text().splitlines()[0]
+    assert main(["evaluate", str(folder), "--fairness", "salary"]) == 2
+    assert "--slice salary" in capsys.readouterr().err
+
+
+def test_texts_have_foreign_ones_by_default(trained):
+    rejection = load_evaluation(trained[0]).rejection
+    assert rejection is not None and rejection.auc is not None
+    assert rejection.foreign == "100 paragraphs of Python's documentation"
+    assert rejection.auc.n == 100 + len(load_evaluation(trained[0]).ids)
 
 
 def test_what_is_asked_for_is_added_and_the_rest_stays(folder, capsys):

@@ -9,6 +9,7 @@ import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -93,10 +94,28 @@ def test_several_labels_and_values_are_answered_in_their_own_form():
     many = {"contract": {"task": "multi_label"}, "labels": ("other", "red")}
     with serving(image_predictor(lambda batch: np.full((len(batch), 2), (0.7, 0.2), np.float32), **many)) as address:
         scores = [{"label": "other", "probability": 0.7}, {"label": "red", "probability": 0.2}]
-        assert ask(address, "/v1/predict", picture()).json == {"task": "multi_label", "labels": ["other"], "scores": scores}
+        expected = {"task": "multi_label", "labels": ["other"], "scores": scores, "refused": False}
+        assert ask(address, "/v1/predict", picture()).json == expected
     value = {"contract": {"task": "regression"}, "labels": ("price",)}
     with serving(image_predictor(lambda batch: np.full((len(batch), 1), 2.5, np.float32), **value)) as address:
         assert ask(address, "/v1/predict", picture()).json == {"task": "regression", "name": "price", "value": 2.5}
+
+
+def test_what_is_unlike_all_training_examples_is_refused():
+    contract = {"rejection": {"output": "similarity", "threshold": 0.5}}
+    predictor = image_predictor(contract=contract, smallest=0.5)
+
+    def run(batch: np.ndarray) -> dict[str, np.ndarray]:
+        return {**predictor.run(batch), "similarity": np.full((len(batch), 1), 0.25, np.float32)}
+
+    with serving(replace(predictor, run=run)) as address:
+        answer = ask(address, "/v1/predict", picture()).json
+        assert (answer["label"], answer["probability"], answer["refused"]) == ("none of these", None, True)
+        assert answer["similarity"] == 0.25 and len(answer["scores"]) == 2
+        assert ask(address, "/v1/explain", picture()).json["label"] == "none of these"
+    with serving(replace(predictor, run=run, smallest=None)) as address:
+        answer = ask(address, "/v1/predict", picture()).json
+        assert answer["label"] in ("other", "red") and not answer["refused"]
 
 
 def test_every_answer_carries_the_headers_that_bind_a_browser(images):

@@ -201,17 +201,18 @@ def benchmark(artifact: _Artifact, /) -> None:
     show_parts(benchmark_parts(artifact))
 
 
-def serve(artifact: _Artifact, /, *, host: str = "127.0.0.1", port: int = 8000) -> None:
+def serve(artifact: _Artifact, /, *, host: str = "127.0.0.1", port: int = 8000, refuse: bool = True) -> None:
     """Show an exported model as a page to try and a JSON API; needs the extra `serve`.
 
     Args:
         artifact: Exported .tflite file or SavedModel folder; or a run folder, to see similar training examples as well.
         host: Address to bind; any but this machine's own asks for a token, which is printed.
         port: Port to bind; 0 takes a free one.
+        refuse: Answer "none of these" to inputs unlike anything the model was trained on, where it can tell.
     """
     from tlkeras.serve.server import run_server
 
-    run_server(artifact, host=host, port=port)
+    run_server(artifact, host=host, port=port, refuse=refuse)
 
 
 def sources(name: _Source = "", /, *, settings: Annotated[SourcesSettings, tyro.conf.arg(name="")]) -> None:

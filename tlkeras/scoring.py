@@ -78,9 +78,14 @@ def predict_inputs(predictor: "Predictor", items: Sequence[str | bytes]) -> "lis
 
 
 def best(prediction: "Prediction", labels: Sequence[str], top: int) -> list[tuple[str, float]]:
-    """Return the `top` most probable classes with their probabilities, none where there are no probabilities."""
-    order = prediction.probabilities.argsort()[::-1][:top]
-    return [(labels[index], float(prediction.probabilities[index])) for index in order]
+    """Return the `top` most probable classes with their probabilities, none where there are no probabilities.
+
+    The class that was decided for comes first, also where its threshold is lower than the other one's.
+    """
+    decided = prediction.labels if prediction.label is not None else ()
+    falling = (-prediction.probabilities).argsort(kind="stable").tolist()
+    order = sorted(falling, key=lambda index: labels[index] not in decided)
+    return [(labels[index], float(prediction.probabilities[index])) for index in order[:top]]
 
 
 def as_json(prediction: "Prediction", predictor: "Predictor", top: int) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class TableOptions:
         target: `"class"`, `"labels"` or `"value"`.
         separator: What separates several labels in a cell.
         encoding: The encoding of a text file.
+        slices: Columns that test examples are to be sliced by.
     """
 
     inputs: str | Sequence[str] | None = None
@@ -49,6 +50,7 @@ class TableOptions:
     target: str | None = None
     separator: str | None = None
     encoding: str | None = None
+    slices: str | Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Roles:
     group: str | None
     time: str | None
     notes: tuple[str, ...]
+    slices: tuple[str, ...] = ()
 
 
 def choose_columns(table: Table, options: TableOptions, modality: str) -> Roles:
@@ -99,7 +102,16 @@ def choose_columns(table: Table, options: TableOptions, modality: str) -> Roles:
     labels = _several(table, options.labels) or (_guess_label(table, [*taken, *inputs], options.target),)
     if set(inputs) & set(labels):
         raise DataError(f"The column {inputs[0]!r} of {table.origin!r} cannot hold both {kind} and labels. Name two columns.")
-    return Roles(inputs, labels, split, group, time, _notes(table, options, kind, inputs, labels, group))
+    notes = _notes(table, options, kind, inputs, labels, group)
+    return Roles(inputs, labels, split, group, time, notes, _slice_columns(table, options.slices))
+
+
+def _slice_columns(table: Table, wish: str | Sequence[str] | None) -> tuple[str, ...]:
+    names = _several(table, wish)
+    pictures = sorted(set(names) & set(table.pictures))
+    if pictures:
+        raise DataError(f"The column {pictures[0]!r} of {table.origin!r} holds pictures, which nothing can be sliced by.")
+    return names
 
 
 def find_split_column(table: Table, taken: Sequence[str]) -> str | None:

@@ -25,6 +25,7 @@ def splits_from_frame(
     time_column: str | None = None,
     target: str | None = None,
     label_separator: str | None = None,
+    slice: str | Sequence[str] | None = None,
     folder: str | Path = ".",
     seed: int = 0,
 ) -> Splits:
@@ -40,6 +41,7 @@ def splits_from_frame(
         time_column: The column by which a split puts the newest last.
         target: `"class"`, `"labels"` or `"value"`, as in `load_images`.
         label_separator: What separates several labels in a cell.
+        slice: Columns on whose values the model is measured apart.
         folder: Where relative paths begin.
         seed: Seed of the split, where one has to be made.
 
@@ -50,7 +52,7 @@ def splits_from_frame(
         splits = tl.splits_from_frame(pandas.read_sql(query, connection), text_column="body", label_column="topic")
     """
     table = frame_table(frame)
-    columns = (label_column, split_column, group_column, time_column, target, label_separator)
+    columns = (label_column, split_column, group_column, time_column, target, label_separator, None, slice)
     if image_column is not None:
         return images_from_table(table, TableOptions(image_column, *columns), folder=Path(folder), seed=seed)
     return texts_from_table(table, TableOptions(text_column, *columns), seed=seed)

@@ -43,6 +43,7 @@ def load_images(
     target: str | None = None,
     label_separator: str | None = None,
     encoding: str | None = None,
+    slice: str | Sequence[str] | None = None,
     splits: str | Path | None = None,
     quarantine: str | Path | None = None,
     near_duplicates: bool = True,
@@ -61,6 +62,7 @@ def load_images(
             several label columns are labels, anything else is a class.
         label_separator: What separates several labels in a cell; found if not given.
         encoding: The encoding of a CSV, TSV or JSONL file; UTF-8 if not given.
+        slice: Columns (`site,camera`) on whose values the model is measured apart; see `tlkeras.evaluation.slices`.
         splits: A `splits.csv` to be followed, as `save_splits` writes it.
         quarantine: A list of examples to leave out before anything is split, as `tlkeras check` writes it.
         near_duplicates: False lets near copies lie in two parts; exact copies never do.
@@ -70,7 +72,7 @@ def load_images(
         DataError: The data is missing or cannot be used; the message names the file or row, and says why and what to do.
     """
     columns = (image_column, label_column, split_column, group_column, time_column)
-    options = TableOptions(*columns, target, label_separator, encoding)
+    options = TableOptions(*columns, target, label_separator, encoding, slice)
     return _report(
         _arrange(_load(data, "image", options, quarantine, seed, near_duplicates), splits, quarantine, seed, near_duplicates),
         data,
@@ -88,6 +90,7 @@ def load_texts(
     target: str | None = None,
     label_separator: str | None = None,
     encoding: str | None = None,
+    slice: str | Sequence[str] | None = None,
     splits: str | Path | None = None,
     quarantine: str | Path | None = None,
     near_duplicates: bool = True,
@@ -105,6 +108,7 @@ def load_texts(
         target: What is to be predicted.
         label_separator: What separates several labels in a cell.
         encoding: The encoding of the file.
+        slice: Columns on whose values the model is measured apart.
         splits: A `splits.csv` to be followed.
         quarantine: A list of examples to leave out.
         near_duplicates: Whether near copies stay in one part.
@@ -114,7 +118,7 @@ def load_texts(
         DataError: The data is missing or cannot be used; the message names the file or row, and says why and what to do.
     """
     columns = (text_column, label_column, split_column, group_column, time_column)
-    options = TableOptions(*columns, target, label_separator, encoding)
+    options = TableOptions(*columns, target, label_separator, encoding, slice)
     return _report(
         _arrange(_load(data, "text", options, quarantine, seed, near_duplicates), splits, quarantine, seed, near_duplicates),
         data,
@@ -233,6 +237,7 @@ def _refuse_options(location: Location, options: TableOptions) -> None:
     names = {
         **{"inputs": "text_column or image_column", "labels": "label_column", "split": "split_column"},
         **{"group": "group_column", "time": "time_column", "separator": "label_separator", "encoding": "encoding"},
+        "slices": "slice",
     }
     given = [name for field, name in names.items() if getattr(options, field)]
     given += ["target"] if options.target not in (None, "class") else []

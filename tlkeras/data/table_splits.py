@@ -13,12 +13,15 @@ from tlkeras.data.contents import pool_fingerprint
 from tlkeras.data.examples import IN_QUARANTINE, Examples, LeftOut, Skipped, Splits, Store, nothing_left_out
 from tlkeras.data.labels import Labels, read_labels
 from tlkeras.data.part_names import PART_NAMES
+from tlkeras.data.slicing import slice_values
 from tlkeras.data.splits import PARTS, complete_splits
 from tlkeras.data.table import Table
 from tlkeras.data.targets import NoTargets
 from tlkeras.errors import DataError
 
 POOL = "unlabelled"
+RESERVED = ("digest", "look", "split", "group", "time", "picture size", "brightness", "text length")
+"""What metadata and derived slices are called; a column of such a name gets another one."""
 
 
 def splits_from_rows(
@@ -132,6 +135,8 @@ def _metadata(table: Table, roles: Roles, parts: Sequence[str]) -> dict[str, np.
         metadata["group"] = np.array([cell.strip() for cell in table.column(roles.group)])
     if roles.time:
         metadata["time"] = read_times(table, roles.time)
+    for name in roles.slices:
+        metadata[f"{name} (column)" if name in RESERVED else name] = slice_values(table.column(name))
     return metadata
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tlkeras.evaluation.boundary import FEW_MISTAKES, MOST_CLASSES, newcombe, opened, posterior
 from tlkeras.evaluation.intervals import bootstrap_weighted, wilson
 from tlkeras.evaluation.measure import Measure
 
@@ -60,7 +61,7 @@ def precision_recall_f1(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
 
 
 def measures(targets: np.ndarray, outputs: np.ndarray, *, seed: int = 0) -> dict[str, Measure]:
-    """Return the measures with their 95 % intervals: Wilson's for proportions, BCa bootstrap for the others.
+    """Return the measures with their 95 % intervals: Wilson's for proportions; for others see `counted` and `areas`.
 
     Macro means are over the classes that occur among the targets; what cannot be ranked (no example of it, or of the rest) is
     left out of the areas. The balanced accuracy is the macro recall.
@@ -81,7 +82,11 @@ def measures(targets: np.ndarray, outputs: np.ndarray, *, seed: int = 0) -> dict
 
 
 def counted(targets: np.ndarray, predicted: np.ndarray, classes: int, *, seed: int = 0) -> dict[str, Measure]:
-    """Return the measures of `COUNTED`, which hang on predictions alone, with their BCa bootstrap intervals."""
+    """Return the measures of `COUNTED`, which hang on predictions alone, with their intervals.
+
+    With two classes these are of the posterior distribution of the confusion matrix; with more they are BCa bootstrap
+    intervals, and where fewer than 15 examples are wrong, wide enough to hold the other ones.
+    """
     present = np.bincount(targets, minlength=classes) > 0
     columns = [one_hot(places, classes) for places in (np.where(targets == predicted, targets, -1), predicted, targets)]
 
@@ -89,7 +94,23 @@ def counted(targets: np.ndarray, predicted: np.ndarray, classes: int, *, seed: i
         right, guessed, true = ((column.T @ weights.T).T for column in columns)
         return _from_counts(right, guessed, true, present)
 
-    return dict(zip(COUNTED, bootstrap_weighted(statistics, len(targets), seed=seed), strict=True))
+    n, mistakes = len(targets), int((targets != predicted).sum())
+    if classes == 2:
+        found = [Measure(float(value), float(value), float(value), n) for value in statistics(np.ones((1, n)))[0]]
+    else:
+        found = bootstrap_weighted(statistics, n, seed=seed)
+    if classes == 2 or (2 < classes <= MOST_CLASSES and mistakes < FEW_MISTAKES):
+        confusion = confusion_matrix(targets, predicted, classes)
+        ends = posterior(confusion, lambda drawn: _from_matrices(drawn, present), seed=seed)
+        found = [
+            Measure(one.value, min(float(low), one.low), max(float(high), one.high), n)
+            for one, low, high in zip(found, *ends, strict=True)
+        ]
+    return dict(zip(COUNTED, map(opened, found), strict=True))
+
+
+def _from_matrices(matrices: np.ndarray, present: np.ndarray) -> np.ndarray:
+    return _from_counts(np.diagonal(matrices, axis1=1, axis2=2), matrices.sum(axis=1), matrices.sum(axis=2), present)
 
 
 def one_hot(places: np.ndarray, classes: int) -> "csr_matrix":
@@ -115,7 +136,9 @@ def _from_counts(hits: np.ndarray, guessed: np.ndarray, true: np.ndarray, presen
 
 
 def areas(positive: Sequence[np.ndarray], scores: Sequence[np.ndarray], *, seed: int = 0) -> dict[str, Measure]:
-    """Return the area under the ROC curve and the average precision, each the mean over columns, with BCa intervals.
+    """Return the area under the ROC curve and the average precision, each the mean over columns, with their intervals.
+
+    The area of one column has Newcombe's interval, everything else a BCa bootstrap interval.
 
     Args:
         positive: For each column what is to be found, bool, shape `(n,)`; columns with nothing or all to be found are left out.
@@ -134,8 +157,11 @@ def areas(positive: Sequence[np.ndarray], scores: Sequence[np.ndarray], *, seed:
         return np.where(counts > 0, np.where(missing, 0, columns).sum(axis=0) / np.maximum(counts, 1), np.nan)
 
     # Simulated coverage of an area at 20 examples: 96.5 %, and 97.7 % with the expansion for small samples.
-    found = bootstrap_weighted(statistics, len(positive[0]), seed=seed, expand=False)
-    return dict(zip(("roc_auc", "average_precision"), found, strict=True))
+    area, precise = map(opened, bootstrap_weighted(statistics, len(positive[0]), seed=seed, expand=False))
+    if len(ranked) == 1:
+        (_, truth, _), n = ranked[0], area.n
+        area = Measure(area.value, *newcombe(area.value, int(truth.sum()), n - int(truth.sum())), n)
+    return {"roc_auc": area, "average_precision": precise}
 
 
 def _ranked(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -20,12 +20,14 @@ from tlkeras.evaluation.paired import paired_gain
 from tlkeras.evaluation.rejection import measure_rejection
 from tlkeras.evaluation.responses import Responses, respond
 from tlkeras.evaluation.slices import measure_slices, slice_columns
-from tlkeras.evaluation.thresholds import at_thresholds, choose_thresholds
+from tlkeras.evaluation.thresholds import at_thresholds
 from tlkeras.features.engine import run_network
 from tlkeras.features.inputs import read_inputs
 from tlkeras.tasks.model import TransferModel
 
 MEASURES: dict[str, Any] = {"classification": classification, "multi_label": multi_label, "regression": regression}
+AT_THRESHOLDS = {"classification": "balanced_accuracy", "multi_label": "f1_macro"}
+"""The measures that, beside the headlines, are also given at the model's thresholds, which its exports use."""
 HEADLINES = {"classification": "accuracy", "multi_label": "jaccard", "regression": "mean_absolute_error"}
 log = logging.getLogger("tlkeras")
 
@@ -46,15 +48,15 @@ def evaluate(
 ) -> Evaluation:
     """Measure a model on the test examples and say whether transfer helped.
 
-    Beside the measures of the task this gives slices and, for classes, calibration, thresholds and when to answer "none of
-    these". Thresholds are chosen on validation.
+    Beside the measures of the task this gives slices and, for classes, calibration, measures at the thresholds that
+    `tlkeras.calibrate` chose on validation, and how well "none of these" is answered.
 
     Args:
         model: A trained model.
         splits: The nulls are fitted on its training examples and tuned on its validation examples.
         columns: More columns to slice the test examples by, each of shape `(n,)`.
-        foreign: Inputs unlike anything in the data, to measure "none of these" on; for pictures the 20 photographs of the
-            package foolbox, where it is installed, if not given.
+        foreign: Inputs unlike anything in the data, to measure "none of these" on; if not given, for pictures the 20
+            photographs of the package foolbox, where it is installed, for texts paragraphs of Python's documentation.
         compare_nulls: False leaves the nulls, the gain and the verdict out.
         seed: Seed of the random network and of the bootstrap.
 
@@ -109,20 +111,19 @@ def _beyond_measures(
     foreign: Examples | None,
     seed: int,
 ) -> Evaluation:
-    """Add calibration, what is chosen on validation, and what that does to the test examples."""
+    """Add calibration, and what thresholds and refusals do to the test examples."""
     task, targets = evaluation.task, evaluation.targets
-    val, val_targets = respond(model, splits.val), target_array(splits.val)
-    thresholds = choose_thresholds(task, model.classes, val_targets, val.outputs)
     measures = dict(evaluation.measures)
-    if thresholds:
-        predicted = at_thresholds(task, thresholds, model.classes, found.outputs)
-        name = "f1_macro" if task == "multi_label" else "balanced_accuracy"
+    if model.thresholds:
+        predicted = at_thresholds(task, model.thresholds, model.classes, found.outputs)
         counts = (targets, predicted) if task == "multi_label" else (targets, predicted, len(model.classes))
-        measures[f"{name}_at_thresholds"] = MEASURES[task].counted(*counts, seed=seed)[name]
+        module, headline, name = MEASURES[task], HEADLINES[task], AT_THRESHOLDS[task]
+        measures[f"{headline}_at_thresholds"] = module.headline(module.score(targets, predicted), seed=seed)
+        measures[f"{name}_at_thresholds"] = module.counted(*counts, seed=seed)[name]
     return replace(
         evaluation,
         measures=measures,
-        thresholds=thresholds,
+        thresholds=dict(model.thresholds),
         calibration=measure_calibration(task, targets, found.outputs, temperature=model.temperature, seed=seed),
         rejection=measure_rejection(model, found, foreign, seed=seed),
     )

@@ -17,6 +17,11 @@ MEASURED = ("thresholds", "calibration", "rejection", "slices", "fairness", "rob
 """The fields of an evaluation that are in `metrics.json` only where they were measured."""
 
 
+def normalised(confusion: np.ndarray) -> np.ndarray:
+    """Return a confusion matrix as shares of the true classes, float64: rows sum up to 1, those of classes that lack to 0."""
+    return confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """How a model does on the test split.
@@ -80,6 +85,7 @@ class Evaluation:
             "verdict": self.verdict,
             "per_class": {name: dict(values) for name, values in self.per_class.items()},
             "confusion": None if self.confusion is None else self.confusion.tolist(),
+            "confusion_normalised": None if self.confusion is None else normalised(self.confusion).round(6).tolist(),
             "classes": list(self.classes),
             **measured,
         }

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tlkeras.evaluation.boundary import opened
 from tlkeras.evaluation.classification import areas
 from tlkeras.evaluation.intervals import bootstrap, bootstrap_weighted, wilson
 from tlkeras.evaluation.measure import Measure
@@ -35,7 +36,7 @@ def score(targets: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 def headline(scores: np.ndarray, *, seed: int = 0) -> Measure:
     """Return the mean Jaccard score with its BCa interval."""
-    return bootstrap(lambda rows: float(scores[rows].mean()), len(scores), seed=seed)
+    return opened(bootstrap(lambda rows: float(scores[rows].mean()), len(scores), seed=seed))
 
 
 def per_class(targets: np.ndarray, predicted: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -81,4 +82,4 @@ def counted(targets: np.ndarray, predicted: np.ndarray, *, seed: int = 0) -> dic
         weighted = [(values * share).sum(axis=1) for values in each]
         return np.stack([*(values.mean(axis=1) for values in each), micro, *weighted], axis=1)
 
-    return dict(zip(COUNTED, bootstrap_weighted(statistics, len(targets), seed=seed), strict=True))
+    return dict(zip(COUNTED, map(opened, bootstrap_weighted(statistics, len(targets), seed=seed)), strict=True))

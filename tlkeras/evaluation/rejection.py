@@ -4,10 +4,13 @@ The distance is that of Sun et al., "Out-of-Distribution Detection with Deep Nea
 or the highest probability are simpler and were tried too: with two classes of texts they told nothing foreign apart.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from tlkeras.data.examples import Examples, Splits
-from tlkeras.data.source_samples import source_sample
+from tlkeras.data.source_samples import foreign_texts, source_sample
+from tlkeras.data.targets import ClassTargets, MultiLabelTargets
 from tlkeras.evaluation.classification import areas
 from tlkeras.evaluation.evidence import Rejection
 from tlkeras.evaluation.intervals import wilson
@@ -25,21 +28,34 @@ def choose_familiar(model: TransferModel, splits: Splits, val: Responses, *, see
     """Return training examples to compare with, and the similarity below which the answer is "none of these".
 
     Args:
-        model: A trained classifier.
-        splits: The training examples are drawn from, each class in turn.
+        model: A trained classifier, of one class each or several labels.
+        splits: The training examples are drawn from.
         val: The model's responses to the validation examples; 2 % of them lie below the threshold.
         seed: Seed of the draw.
     """
-    labels = splits.train.labels
+    familiar = Familiar(choose_bank(model, splits.train, seed=seed), 0.0)
+    smallest = float(np.quantile(familiar.similarity(val.features), REFUSED))
+    return replace(familiar, smallest=smallest, n=len(val.features))
+
+
+def choose_bank(model: TransferModel, train: Examples, *, seed: int = 0) -> np.ndarray:
+    """Return the features of up to 512 training examples, of unit length, float16, shape `(examples, width)`.
+
+    Args:
+        model: A trained model.
+        train: They are drawn from these, each class (or set of labels) in turn.
+        seed: Seed of the draw.
+    """
+    if not isinstance(train.targets, ClassTargets | MultiLabelTargets):
+        raise TypeError(f"Values have no classes to draw from. Received: {type(train.targets).__name__}")
+    labels = np.unique(train.targets.labels, axis=0, return_inverse=True)[1].reshape(-1)
     order = np.random.default_rng(seed).permutation(len(labels))
     turn = np.empty(len(labels), np.int64)
     for label in np.unique(labels):
         own = order[labels[order] == label]
         turn[own] = np.arange(len(own))
     chosen = order[np.argsort(turn[order], kind="stable")][:BANK]
-    bank = unit_rows(respond(model, splits.train.take(np.sort(chosen))).features).astype(np.float16)
-    familiar = Familiar(bank, 0.0)
-    return Familiar(bank, float(np.quantile(familiar.similarity(val.features), REFUSED)), len(val.features))
+    return unit_rows(respond(model, train.take(np.sort(chosen))).features).astype(np.float16)
 
 
 def measure_rejection(model: TransferModel, test: Responses, foreign: Examples | None, *, seed: int = 0) -> Rejection | None:
@@ -48,8 +64,8 @@ def measure_rejection(model: TransferModel, test: Responses, foreign: Examples |
     Args:
         model: The model.
         test: Its responses to the test examples.
-        foreign: Inputs that belong to no class; for pictures the 20 photographs of the package foolbox, where it is installed,
-            if not given.
+        foreign: Inputs that belong to no class; if not given, for pictures the 20 photographs of the package foolbox, where it
+            is installed, and for texts 100 paragraphs of Python's documentation.
         seed: Seed of the bootstrap.
     """
     familiar = model.familiar
@@ -57,9 +73,11 @@ def measure_rejection(model: TransferModel, test: Responses, foreign: Examples |
         return None
     own = familiar.similarity(test.features)
     refused = wilson(int((own < familiar.smallest).sum()), len(own))
-    name = "photographs of ImageNet (foolbox)" if foreign is None else "foreign inputs"
+    name = "foreign inputs"
     if foreign is None and model.modality == "image":
-        foreign = source_sample({"source_data": "ImageNet-1k"})
+        foreign, name = source_sample({"source_data": "ImageNet-1k"}), "photographs of ImageNet (foolbox)"
+    elif foreign is None:
+        foreign, name = foreign_texts(), "paragraphs of Python's documentation"
     if foreign is None:
         return Rejection("distance", familiar.smallest, familiar.n, refused)
     other = familiar.similarity(respond(model, foreign).features)

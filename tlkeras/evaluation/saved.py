@@ -11,7 +11,7 @@ import numpy as np
 
 from tlkeras.errors import TlkerasError
 from tlkeras.evaluation.evidence import GalleryItem, from_plain
-from tlkeras.evaluation.metrics import MEASURED, Evaluation, Measure
+from tlkeras.evaluation.metrics import MEASURED, Evaluation, Measure, normalised
 from tlkeras.evaluation.nulls import predictions
 from tlkeras.files import safe_cell, write_file, write_json
 from tlkeras.plots import save_confusion, save_values
@@ -22,7 +22,7 @@ PROBABILITY, COLUMN = "probability:", "column:"
 
 
 def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
-    """Write `metrics.json`, `predictions.csv` and pictures into a run folder.
+    """Write `metrics.json`, `predictions.csv`, the confusion matrix as counts and as shares (CSV), and pictures.
 
     The pictures are `confusion_matrix.png` or, for values, `predicted.png`; `curves.png` (ROC, precision and recall),
     `calibration.png`, `slices.png` and `robustness.png`, each where there is something to show.
@@ -30,6 +30,9 @@ def save_evaluation(evaluation: Evaluation, folder: Path) -> None:
     folder = Path(folder)
     write_json(folder / METRICS, evaluation.to_json())
     write_file(folder / PREDICTIONS, lambda path: _write_predictions(evaluation, path))
+    if evaluation.confusion is not None:
+        _write_confusion(folder / "confusion_matrix.csv", evaluation.confusion, evaluation.classes)
+        _write_confusion(folder / "confusion_matrix_normalised.csv", normalised(evaluation.confusion), evaluation.classes)
     for name, draw in _pictures(evaluation).items():
         write_file(folder / name, draw)
 
@@ -139,6 +142,18 @@ def _write_predictions(evaluation: Evaluation, path: Path) -> None:
         known = list(zip(*evaluation.columns.values(), strict=True)) or [()] * len(where)
         for row in zip(evaluation.ids, where, evaluation.targets, predicted, evaluation.outputs, known, strict=True):
             writer.writerow(_cells(evaluation, *row))
+
+
+def _write_confusion(path: Path, matrix: np.ndarray, classes: Sequence[str]) -> None:
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["true", *(safe_cell(f"predicted: {name}") for name in classes)])
+            writer.writerows(
+                [safe_cell(name), *(f"{value:.6g}" for value in row)] for name, row in zip(classes, matrix, strict=True)
+            )
+
+    write_file(path, write)
 
 
 def _more_names(evaluation: Evaluation) -> Iterator[str]:

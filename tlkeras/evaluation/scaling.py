@@ -16,6 +16,7 @@ from tlkeras.evaluation.calibration import fit_temperature, probabilities_of
 from tlkeras.evaluation.evaluate import predict_examples, target_array
 from tlkeras.evaluation.rejection import choose_familiar
 from tlkeras.evaluation.responses import respond
+from tlkeras.evaluation.thresholds import choose_thresholds
 from tlkeras.files import write_file, write_json
 from tlkeras.runs import Run
 from tlkeras.tasks.model import Familiar, TransferModel
@@ -28,10 +29,12 @@ log = logging.getLogger("tlkeras")
 
 
 def calibrate(model: TransferModel, splits: Splits, *, smallest: int = SMALLEST, run: Run | None = None) -> TransferModel:
-    """Fit a temperature on the validation examples and fold it into the head; choose when to answer "none of these".
+    """Fit a temperature on the validation examples and fold it into the head; choose thresholds, also for "none of these".
 
-    The head's kernel and bias are divided by the temperature, in place: predictions stay what they are, only their
-    probabilities change, and every export carries them. Values, and data with few validation examples, are left alone.
+    The head's kernel and bias are divided by the temperature, in place: the most probable class stays what it is, only the
+    probabilities change, and every export carries them. For two classes and for several labels the probability from which on
+    one is taken is chosen, where another than 0.5 is surely better. Values, and data with few validation examples, are left
+    alone.
 
     Args:
         model: A trained model.
@@ -40,7 +43,7 @@ def calibrate(model: TransferModel, splits: Splits, *, smallest: int = SMALLEST,
         run: Where `model.keras` is written again, and `calibration.json`.
 
     Returns:
-        The model, with its temperature and, for one class each, its threshold for "none of these".
+        The model, with its temperature, its thresholds, and when to answer "none of these".
 
     Raises:
         TlkerasError: The network does not end in the head that was scaled.
@@ -55,11 +58,12 @@ def calibrate(model: TransferModel, splits: Splits, *, smallest: int = SMALLEST,
     outputs = probabilities_of(model.task, found.logits / temperature)
     if temperature != 1:
         _scale_head(model, temperature, splits.val.take(np.arange(min(32, len(outputs)))), outputs)
-    familiar = None
-    if model.task == "classification":
-        splits, familiar = read_still_there(splits, lambda there: choose_familiar(model, there, found))
-    calibrated = replace(model, temperature=model.temperature * temperature, familiar=familiar)
+    thresholds = choose_thresholds(model.task, model.classes, target_array(splits.val), outputs)
+    splits, familiar = read_still_there(splits, lambda there: choose_familiar(model, there, found))
+    calibrated = replace(model, temperature=model.temperature * temperature, familiar=familiar, thresholds=thresholds)
     log.info("Calibrated on %d validation examples: temperature %.2f", len(outputs), temperature)
+    if thresholds:
+        log.info("Taken from another probability than 0.5 on: %s", ", ".join(f"{k} {v:.2f}" for k, v in thresholds.items()))
     if run:
         write_file(run.path / WEIGHTS, model.network.save)
         save_calibration(calibrated, run.path)
@@ -69,7 +73,8 @@ def calibrate(model: TransferModel, splits: Splits, *, smallest: int = SMALLEST,
 def calibrate_again(model: TransferModel, splits: Splits, again: History | None, *, run: Run | None = None) -> TransferModel:
     """Calibrate a model that was trained once more on all examples: what validation chose the first time stays.
 
-    The temperature is folded into the new head; the training examples to compare with are the same, by their new features.
+    Thresholds stay. The temperature is folded into the new head; the training examples to compare with are the same, by their
+    new features.
 
     Args:
         model: What `calibrate` returned, after `refit`.
@@ -93,9 +98,9 @@ def calibrate_again(model: TransferModel, splits: Splits, again: History | None,
 
 
 def save_calibration(model: TransferModel, folder: Path) -> None:
-    """Write `calibration.json`: the temperature, and what inputs are compared with to answer "none of these"."""
+    """Write `calibration.json`: the temperature, thresholds, and what inputs are compared with to answer "none of these"."""
     familiar = model.familiar
-    terms: dict[str, Any] = {"temperature": model.temperature}
+    terms: dict[str, Any] = {"temperature": model.temperature, "thresholds": dict(model.thresholds)}
     if familiar is not None:
         content = base64.b64encode(np.ascontiguousarray(familiar.bank).tobytes()).decode()
         terms["familiar"] = {"smallest": familiar.smallest, "n": familiar.n, "shape": familiar.bank.shape, "float16": content}
@@ -112,7 +117,7 @@ def with_calibration(model: TransferModel, folder: Path) -> TransferModel:
     if kept:
         bank = np.frombuffer(base64.b64decode(kept["float16"]), np.float16).reshape(kept["shape"])
         familiar = Familiar(bank, kept["smallest"], kept["n"])
-    return replace(model, temperature=terms["temperature"], familiar=familiar)
+    return replace(model, temperature=terms["temperature"], thresholds=terms.get("thresholds", {}), familiar=familiar)
 
 
 def _scale_head(model: TransferModel, temperature: float, few: Examples, outputs: np.ndarray) -> None:

@@ -9,13 +9,12 @@ import numpy as np
 from tlkeras.data.decode import read_pixels
 from tlkeras.data.examples import EncodedImages, Examples, ImageArrays, ImageFiles, Texts
 from tlkeras.data.picture_headers import read_header
+from tlkeras.data.slicing import MISSING, MOST_VALUES
 from tlkeras.evaluation.evidence import Slice
 from tlkeras.evaluation.paired import holm
 
 SMALLEST = 20
 """Test examples that a slice needs, and the rest beside it."""
-MOST_VALUES = 20
-"""A column of more values is no column to slice by: an identity, a free text."""
 PARTS = ("low", "middle", "high")
 INTERNAL = ("digest", "look", "split")
 LEVEL = 0.05
@@ -24,8 +23,9 @@ LEVEL = 0.05
 def slice_columns(examples: Examples) -> dict[str, np.ndarray]:
     """Return the columns that examples can be sliced by, each of str, shape `(n,)`.
 
-    These are the data's own columns with 2 to 20 values, times in thirds, and derived ones in thirds: of pictures the size
-    (square root of the number of pixels) and the brightness (mean grey, 0 to 255), of texts the number of words.
+    These are the columns that the data was read with (see `slice` of `tl.load_texts`), groups of 2 to 20 values, numbers and
+    times in thirds, and derived ones in thirds: of pictures the size (square root of the number of pixels) and the brightness
+    (mean grey, 0 to 255), of texts the number of words.
     """
     columns: dict[str, np.ndarray] = {}
     for name, values in examples.metadata.items():
@@ -110,6 +110,12 @@ def _date(seconds: float) -> str:
 
 def _thirds(values: np.ndarray, *, show: Callable[[float], str] = "{:.4g}".format) -> np.ndarray:
     """Name the third that each value lies in, with its range; one name where all are alike."""
+    known = np.isfinite(values)
+    if not known.all():
+        filled = np.full(len(values), MISSING, object)
+        if known.any():
+            filled[known] = _thirds(values[known], show=show)
+        return filled.astype(str)
     edges = np.unique(np.quantile(values, (1 / 3, 2 / 3)))
     place = np.searchsorted(edges, values, side="left")
     names = {}

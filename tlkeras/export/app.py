@@ -74,6 +74,8 @@ def _values(model: Artifact, artifacts: Sequence[Artifact]) -> dict[str, Any]:
         "title": f"{source['name']} for {predictor.modality}s",
         "input": predictor.contract["input"],
         "output": predictor.contract["output"],
+        "rejection": predictor.contract.get("rejection"),
+        "thresholds": predictor.contract["output"].get("thresholds"),
         "labels": predictor.labels[:_LABELS_SHOWN],
         "more_labels": max(0, len(predictor.labels) - _LABELS_SHOWN),
         "wordpiece": _is_wordpiece(predictor),

@@ -47,6 +47,8 @@ class Parity:
         max_difference: The largest absolute difference between two probabilities; for values, in their deviations.
         mean_difference: The mean over the examples of each one's largest absolute difference.
         shift: The largest mean of one output's signed differences, with its sign: how far all answers are pushed one way.
+        refusal_agreement: The share of examples for which both answer "none of these", or neither; None where it cannot be.
+        similarity_difference: The mean absolute difference of the similarities that this is decided by.
         passed: Whether it is within the bounds of its target.
         disagreements: Where the examples with another label come from, the worst first (at most 20), for messages.
         problem: Why it did not pass, in words; empty if it did.
@@ -62,6 +64,8 @@ class Parity:
     max_difference: float | None = None
     mean_difference: float | None = None
     shift: float | None = None
+    refusal_agreement: float | None = None
+    similarity_difference: float | None = None
     passed: bool = False
     disagreements: tuple[str, ...] = ()
     problem: str = ""

@@ -74,13 +74,21 @@ def fine_tune_for_int8(
         "Fine-tuned %s for int8 on %d pictures, %d epochs: difference %.2g, %.1f s",
         trainable, len(rows), epochs, np.mean(losses), time.monotonic() - started,
     )  # fmt: skip
-    return replace(model, network=copy)
+    return _in_place(model, copy)
+
+
+def _in_place(model: "TransferModel", copy: "keras.Model") -> "TransferModel":
+    """Return the model with a copy of its network, whose layers between input and activation are the segments."""
+    parts = [replace(one, network=layer) for one, layer in zip(model.segments, copy.layers[1:-1], strict=True)]
+    *blocks, pool, head = parts
+    return replace(model, network=copy, source=replace(model.source, blocks=tuple(blocks)), pool=pool, head=head)
 
 
 def count_tuned(model: "TransferModel", trainable: str = TUNED) -> int:
-    """Return how many kernels fine-tuning changes: those of the chosen blocks and the head, the last that the network runs."""
+    """Return behind how many kernels everything stays what it was: those of the chosen blocks, the head, and the familiar."""
     chosen, rounded = _places(model, trainable), {id(weight) for weight, _ in kernels(model.network)}
-    return sum(place in chosen and id(weight) in rounded for place, weight in enumerate(model.network.weights))
+    tuned = sum(place in chosen and id(weight) in rounded for place, weight in enumerate(model.network.weights))
+    return tuned + (model.familiar is not None)
 
 
 def _places(model: "TransferModel", trainable: str) -> set[int]:

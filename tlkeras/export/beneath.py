@@ -1,7 +1,6 @@
 """What the outputs on a few hundred examples do not show: the numbers in a quantised file, and how a reader reads."""
 
 import tempfile
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from tlkeras.export.judging import stack_outputs
 from tlkeras.export.mediapipe import convert_mediapipe
 from tlkeras.export.predict import Predictor, predict_images
 from tlkeras.export.readings import Reading, make_readings, problem_with_reading
-from tlkeras.export.runtimes import open_encoded
+from tlkeras.export.runtimes import Run, open_encoded
 from tlkeras.export.saved_model import save_graph
 from tlkeras.features.litert import convert_saved_model
 
@@ -90,10 +89,11 @@ def problem_with_reader(predictor: Predictor, yardstick: Yardstick, *, mean: flo
             return f"{reading.kind} pictures, which Keras reads, cannot be read ({unread})"
         if problem := problem_with_reading(reading, stack_outputs(answers), mean=mean):
             return problem
-        if opened and (problem := problem_with_reading(reading, _ask(opened[1], reading), mean=mean)):
+        if opened and (problem := problem_with_reading(reading, _ask(opened, reading), mean=mean)):
             return f"picture files as they are: {problem}"
     return ""
 
 
-def _ask(run: Callable[[np.ndarray], np.ndarray], reading: Reading) -> np.ndarray:
-    return run(np.array(reading.contents, object))
+def _ask(opened: tuple[metadata.Embedded, Run], reading: Reading) -> np.ndarray:
+    embedded, run = opened
+    return run(np.array(reading.contents, object))[embedded.contract["output"]["name"]]

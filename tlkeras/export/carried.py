@@ -28,10 +28,12 @@ def problem_with_carried(path: Path, model: "TransferModel") -> str:
     wrong = [
         f"the contract's {part} {name!r}" for part in ("input", "output") for name in _different(expected[part], terms[part])
     ]
-    files = metadata.associated_files(model, features="rejection" in terms)
+    files = metadata.associated_files(model)
+    wrong += _wrong_rejection(expected.get("rejection"), terms.get("rejection"))
     wrong += [f"the file {name!r}" for name in _different(files, embedded.files)]
-    if "scale" in terms["output"] and path.is_file():
-        wrong += _wrong_scale(path, terms["output"])
+    quantized = [one for one in (terms["output"], terms.get("rejection", {})) if "scale" in one]
+    if quantized and path.is_file():
+        wrong += _wrong_scales(path, quantized)
     return f"{', '.join(wrong)} inside it is not the model's" if wrong else ""
 
 
@@ -40,8 +42,15 @@ def _different(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
     return [name for name, value in expected.items() if found.get(name) != value and not (name == "dtype" and "scale" in found)]
 
 
-def _wrong_scale(path: Path, terms: dict[str, Any]) -> list[str]:
+def _wrong_rejection(expected: dict[str, Any] | None, found: dict[str, Any] | None) -> list[str]:
+    if expected is None or found is None:
+        return [] if expected is found else ["the contract's 'rejection'"]
+    return [f"the contract's rejection {name!r}" for name in _different(expected, found)]
+
+
+def _wrong_scales(path: Path, outputs: list[dict[str, Any]]) -> list[str]:
     from tlkeras.features.litert import load_litert
 
-    scale, zero = load_litert(path, threads=1).scales.get(terms["name"], (None, None))
-    return [] if (scale, zero) == (terms["scale"], terms["zero_point"]) else ["the contract's 'scale' or 'zero_point'"]
+    scales = load_litert(path, threads=1).scales
+    right = [scales.get(one.get("name") or one["output"]) == (one["scale"], one["zero_point"]) for one in outputs]
+    return [] if all(right) else ["the contract's 'scale' or 'zero_point'"]

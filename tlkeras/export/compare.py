@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tlkeras.export.answers import THRESHOLD
+from tlkeras.export.answers import THRESHOLD, decide
 
 MEASURES = {"classification": "accuracy", "multi_label": "jaccard", "regression": "mean_absolute_error"}
 """The measure of each task whose loss is judged."""
@@ -44,35 +44,29 @@ def shifts(task: str, reference: np.ndarray, outputs: np.ndarray) -> tuple[np.nd
     return signed.mean(axis=0), signed.std(axis=0) / np.sqrt(len(signed))
 
 
-def decisions(task: str, outputs: np.ndarray) -> np.ndarray:
-    """Return what outputs decide, a row for each example: class indices, label flags, or nothing for values."""
-    if task == "regression":
-        return np.zeros((len(outputs), 0), np.int64)
-    return (outputs >= THRESHOLD).astype(np.int64) if task == "multi_label" else outputs.argmax(axis=1)[:, None]
+def margins(task: str, reference: np.ndarray, changed: np.ndarray, thresholds: Sequence[float] = ()) -> np.ndarray:
+    """Return how sure the reference was of the decisions that changed, float, shape `(n,)`.
 
-
-def margins(task: str, reference: np.ndarray, changed: np.ndarray) -> np.ndarray:
-    """Return how sure the reference was of the decisions that changed, float in `[0, 1]`, shape `(n,)`.
-
-    That is how far apart its two best probabilities are; with several labels, how far apart a label and its absence are, for
-    the surest label that changed.
+    That is how far apart its two best probabilities are; with several labels, or two classes and a threshold, twice how far
+    the probability is from the threshold, for the surest label that changed.
 
     Args:
         task: The task.
         reference: Outputs, shape `(n, classes)`.
-        changed: Which decisions changed, as `decisions` gives them, boolean.
+        changed: Which decisions changed, as `decide` gives them, boolean.
+        thresholds: See `tlkeras.export.answers.decide`.
     """
-    if task == "multi_label":
-        return (np.abs(2 * reference - 1) * changed).max(axis=1)
     if task == "regression":
         return np.zeros(len(reference))
+    if task == "multi_label" or len(thresholds):
+        far = 2 * np.abs(reference - (np.array(thresholds) if len(thresholds) else THRESHOLD))
+        return (far * changed).max(axis=1)
     return np.ptp(np.sort(reference, axis=1)[:, -2:], axis=1)
 
 
-def in_words(task: str, labels: Sequence[str], output: np.ndarray) -> str:
+def in_words(task: str, labels: Sequence[str], output: np.ndarray, thresholds: Sequence[float] = ()) -> str:
     """Say what one row of outputs means, for messages: `'cat'`, `'cat|dog'`, `3.25`."""
     if task == "regression":
         return f"{output[0]:.6g}"
-    if task == "multi_label":
-        return repr("|".join(labels[index] for index in np.flatnonzero(output >= THRESHOLD).tolist()))
-    return repr(labels[int(output.argmax())])
+    (decided,) = decide(task, output[None], thresholds)
+    return repr("|".join(labels[index] for index in (np.flatnonzero(decided) if task == "multi_label" else decided).tolist()))

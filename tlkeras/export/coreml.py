@@ -6,7 +6,9 @@ from typing import Any
 
 from tlkeras.errors import TlkerasError
 from tlkeras.export import metadata
+from tlkeras.export.answers import SIMILARITY
 from tlkeras.export.material import Material
+from tlkeras.export.outputs import answering
 from tlkeras.features.litert import quiet
 from tlkeras.tasks.model import TransferModel
 from tlkeras.tasks.table import TASKS
@@ -20,7 +22,7 @@ def write_coreml(material: Material, path: Path) -> dict:
     """Write a `.mlpackage` (weights and arithmetic in 16 bits) and return its contract.
 
     It takes a picture `image` of the model's size, RGB, and gives `classLabel` and its probabilities, as Core ML's classifiers
-    do; with several labels, `probabilities`, and in regression, `value`.
+    do; with several labels, `probabilities`, and in regression, `value`. Beside them `similarity`, see `answering`.
 
     Args:
         material: The model.
@@ -53,11 +55,11 @@ def _convert(model: TransferModel) -> Any:
         import coremltools
     except ImportError as error:
         raise TlkerasError(f"Core ML needs coremltools ({error}). Install it: pip install 'tlkeras[coreml]'") from None
-    size, name = model.source.input_size, TASKS[model.task].output
+    size, name, network = model.source.input_size, TASKS[model.task].output, answering(model, narrow=True)
 
     @tf.function(input_signature=[tf.TensorSpec((1, size, size, 3), tf.float32, name="image")], autograph=False)
     def answer(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {name: model.network(image, training=False)}
+        return network(image)
 
     options: dict[str, Any] = {}
     if model.task == "classification":
@@ -76,10 +78,12 @@ def _convert(model: TransferModel) -> Any:
             )
     except (NotImplementedError, ValueError, RuntimeError) as error:
         raise TlkerasError(f"coremltools cannot convert this network: {str(error).splitlines()[0][:300]}") from error
-    if model.task == "classification":
-        return package
     spec = package.get_spec()
-    coremltools.utils.rename_feature(spec, spec.description.output[0].name, name)
+    # The converter calls outputs Identity, Identity_1 … in the order of their names here; classifiers name the first one.
+    found = sorted(one.name for one in spec.description.output if not one.name.startswith(CLASS_LABEL))
+    wanted = [SIMILARITY] if model.task == "classification" else [name, SIMILARITY]
+    for old, new in zip(found, wanted, strict=False):
+        coremltools.utils.rename_feature(spec, old, new)
     return coremltools.models.MLModel(spec, weights_dir=package.weights_dir, skip_model_load=True)
 
 
@@ -99,8 +103,9 @@ def structure_problems(spec: Any, model: TransferModel) -> Iterator[str]:
         yield "its picture is not RGB"
     outputs = [one.name for one in spec.description.output]
     expected = CLASS_LABEL if model.task == "classification" else TASKS[model.task].output
-    if expected not in outputs:
-        yield f"it gives {outputs} and not {expected!r}"
+    for name in (expected, *([SIMILARITY] if model.familiar else [])):
+        if name not in outputs:
+            yield f"it gives {outputs} and not {name!r}"
     if model.task == "classification" and list(_labels(spec)) != list(model.classes):
         yield f"its labels are {list(_labels(spec))[:10]}"
 

@@ -13,8 +13,8 @@ FEATURES = "features"
 def with_features(path: str | Path) -> bytes:
     """Return a LiteRT model that also gives the feature vectors which its head reads, float32, shape `(batch, channels)`.
 
-    The head is the last fully connected operation; its first input becomes an output named `features`. The other outputs stay
-    what they are, bit for bit.
+    The head is the fully connected operation that the first output comes from; what it reads becomes an output named
+    `features`. The other outputs stay what they are, bit for bit.
 
     Args:
         path: A `.tflite` file that `export_model` wrote.
@@ -28,9 +28,11 @@ def with_features(path: str | Path) -> bytes:
     content = Path(path).read_bytes()
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
     graph = model.subgraphs[0]
-    dense = schema.BuiltinOperator.FULLY_CONNECTED
-    heads = [one for one in graph.operators if model.operatorCodes[one.opcodeIndex].builtinCode == dense]
-    place = int(heads[-1].inputs[0]) if heads else -1
+    makers = {int(place): one for one in graph.operators for place in one.outputs}
+    maker = makers.get(int(graph.outputs[0]))
+    while maker is not None and model.operatorCodes[maker.opcodeIndex].builtinCode != schema.BuiltinOperator.FULLY_CONNECTED:
+        maker = next((makers[int(place)] for place in maker.inputs if int(place) in makers), None)
+    place = int(maker.inputs[0]) if maker else -1
     if place < 0 or graph.tensors[place].type != schema.TensorType.FLOAT32:
         raise ArtifactError(f"{path} has no head that reads float32 features. Give the float32 .tflite.")
     graph.outputs = np.append(graph.outputs, place).astype(np.int32)

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ class FinishedRun:
     splits: "Splits"
 
 
-def load_run(path: str | Path) -> FinishedRun:
+def load_run(path: str | Path, *, slices: Sequence[str] = ()) -> FinishedRun:
     """Read a run folder back, to export, explain or serve its model.
 
     The data are read again as the configuration says, and divided by the run's `splits.csv`. Where a recipe's fields have the
@@ -48,6 +48,7 @@ def load_run(path: str | Path) -> FinishedRun:
 
     Args:
         path: The run folder, with `config.yaml`, `model.keras` and `splits.csv`.
+        slices: More columns of its table to read, to slice by.
 
     Raises:
         TlkerasError: A file is missing, or the model in it is another one than the configuration builds.
@@ -62,6 +63,8 @@ def load_run(path: str | Path) -> FinishedRun:
     config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
     if config.get("source") == "rank":  # what the run picked
         config["source"] = json.loads((folder / RANKING).read_text(encoding="utf-8"))["best"]
+    if slices:
+        config["slice"] = [*(config.get("slice") or "").split(","), *slices] if config.get("slice") else list(slices)
     row = _source_row(config)
     modality = row.modality
     splits = _read_data(modality, config, folder / SPLITS)

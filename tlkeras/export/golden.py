@@ -19,6 +19,7 @@ from tlkeras.files import write_file
 
 FILE_NAME = "golden.json"
 COUNT = 6
+_LETTERS = "qzx vkw jjxq pfh zzvk wqx bnx kqjz vvx hzq xkj qpz wvx zzq kxh jqv"
 _SLACK = 0.001
 """What another decoder or processor may change, as a share of the largest output."""
 _ORIENTATION = 0x0112  # EXIF tag, CIPA DC-008
@@ -26,6 +27,9 @@ _ORIENTATION = 0x0112  # EXIF tag, CIPA DC-008
 
 def write_golden(artifacts: Sequence[Artifact], examples: Examples, folder: str | Path) -> Path:
     """Write `golden.json`: inputs made from a few examples, and the outputs that an app must give for them.
+
+    Where the model can answer "none of these", each example has its `similarity`, whether it is `refused`, and the last one is
+    an input that belongs to no class: stripes, or letters at random.
 
     Pictures are made small, and in the shapes that apps get wrong: tall and wide ones, and one that is upright only after its
     EXIF orientation is applied. The outputs are those of the float32 `.tflite` (of the first artefact, where there is none).
@@ -41,10 +45,12 @@ def write_golden(artifacts: Sequence[Artifact], examples: Examples, folder: str 
         The file.
     """
     reference = next((one for one in artifacts if one.target == "tflite_float32"), artifacts[0])
-    predictor = load_artifact(reference.path)
+    predictor = load_artifact(reference.path, refuse=True)
     chosen = examples.take(_spread_indices(predictor, examples))
-    inputs: Sequence[bytes | str] = _pictures(chosen, predictor) if predictor.modality == "image" else _texts(chosen)
-    expected = _outputs(predictor, inputs)
+    inputs: list[bytes | str] = [*(_pictures(chosen, predictor) if predictor.modality == "image" else _texts(chosen))]
+    if predictor.smallest is not None:
+        inputs.append(_stripes(predictor) if predictor.modality == "image" else _LETTERS)
+    expected, answers = _outputs(predictor, inputs), _answers(predictor, inputs)
     slack = _SLACK * max(float(np.abs(expected).max()), 1e-6)
     tolerances = {
         one.path.name: _round_up(max(slack, 2 * float(np.abs(_outputs(load_artifact(one.path), inputs) - expected).max())))
@@ -58,11 +64,12 @@ def write_golden(artifacts: Sequence[Artifact], examples: Examples, folder: str 
             "modality": predictor.modality,
             "labels": list(predictor.labels),
             "input": dict(predictor.contract["input"]),
+            **({"rejection": dict(predictor.contract["rejection"])} if predictor.smallest is not None else {}),
             "reference": reference.path.name,
             "tolerances": tolerances,
             "examples": [
                 {**_encoded(one), "outputs": [round(float(value), 6) for value in row], **_meaning(answer)}
-                for one, row, answer in zip(inputs, expected, _answers(predictor, inputs), strict=True)
+                for one, row, answer in zip(inputs, expected[:, : len(predictor.labels)], answers, strict=True)
             ],
         }
     )
@@ -83,6 +90,13 @@ def _spread_indices(predictor: Predictor, examples: Examples) -> list[int]:
 def _pictures(examples: Examples, predictor: Predictor) -> list[bytes]:
     size = predictor.contract["input"]["size"]
     return [_as_file(_square(examples, row, 2 * size), row) for row in range(len(examples))]
+
+
+def _stripes(predictor: Predictor) -> bytes:
+    """Return a picture of no kind: stripes in three colours."""
+    side = 2 * predictor.contract["input"]["size"]
+    colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
+    return _as_file(np.broadcast_to(colours[(np.arange(side) // 5) % 3][None], (side, side, 3)), 0)
 
 
 def _square(examples: Examples, row: int, side: int) -> np.ndarray:
@@ -125,10 +139,12 @@ def _answers(predictor: Predictor, inputs: Sequence[Any]) -> list[Prediction]:
 
 
 def _outputs(predictor: Predictor, inputs: Sequence[Any]) -> np.ndarray:
+    """Return the outputs, and the similarity as one more column where the model gives it."""
     answers = _answers(predictor, inputs)
     if predictor.task == "regression":
         return np.array([[answer.value] for answer in answers], np.float64)
-    return np.stack([answer.probabilities for answer in answers])
+    similar = [[] if answer.similarity is None else [answer.similarity] for answer in answers]
+    return np.stack([np.append(answer.probabilities, more) for answer, more in zip(answers, similar, strict=True)])
 
 
 def _encoded(item: bytes | str) -> dict[str, str]:
@@ -139,7 +155,10 @@ def _encoded(item: bytes | str) -> dict[str, str]:
 
 
 def _meaning(answer: Prediction) -> dict[str, Any]:
-    return {} if answer.value is not None else {"labels": list(answer.labels)}
+    if answer.value is not None:
+        return {}
+    familiar = {} if answer.similarity is None else {"similarity": round(answer.similarity, 6), "refused": answer.refused}
+    return {"labels": list(answer.labels), **familiar}
 
 
 def _round_up(value: float) -> float:

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from tlkeras.data.examples import Examples
 from tlkeras.evaluation.evaluate import MEASURES, paired_gain
-from tlkeras.evaluation.nulls import predictions
 from tlkeras.export import compare
-from tlkeras.export.answers import Prediction
+from tlkeras.export.answers import Prediction, decide
 from tlkeras.export.artifact import Parity
-from tlkeras.export.bounds import Bounds, Findings, beyond
+from tlkeras.export.bounds import Bounds, Findings, Refusals, beyond, beyond_refusals
 from tlkeras.export.reference import Reference
 
 SHOWN = 20
@@ -34,6 +34,9 @@ def judge(result: Parity, bounds: Bounds, reference: Reference, answers: Sequenc
     task, outputs = reference.task, stack_outputs(answers)
     found = find(reference, outputs)
     problems = list(beyond(bounds, found, measure=result.measure))
+    refusals = find_refusals(reference, answers)
+    problems += beyond_refusals(bounds, refusals) if refusals else []
+    words = partial(compare.in_words, task, reference.labels, thresholds=reference.thresholds)
     suspects = found.changed | (found.difference >= np.quantile(found.difference, 0.9)) if problems else found.changed
     worst = [i for i in np.argsort(-found.difference, kind="stable") if suspects[i]]
     return replace(
@@ -45,10 +48,12 @@ def judge(result: Parity, bounds: Bounds, reference: Reference, answers: Sequenc
         max_difference=float(found.difference.max()),
         mean_difference=float(found.difference.mean()),
         shift=float(found.shift[np.abs(found.shift).argmax()]),
+        refusal_agreement=float(1 - refusals.changed.mean()) if refusals else None,
+        similarity_difference=float(refusals.difference.mean()) if refusals else None,
         passed=not problems,
         disagreements=tuple(
-            f"{examples.store.where(int(i))}: {compare.in_words(task, reference.labels, outputs[i])} instead of "
-            f"{compare.in_words(task, reference.labels, reference.outputs[i])}, differs by {found.difference[i]:.1e}"
+            f"{examples.store.where(int(i))}: {words(outputs[i])} instead of {words(reference.outputs[i])}, "
+            f"differs by {found.difference[i]:.1e}"
             for i in worst[:SHOWN]
         ),
         problem="; ".join(problems),
@@ -63,14 +68,14 @@ def stack_outputs(answers: Sequence[Prediction]) -> np.ndarray:
 def find(reference: Reference, outputs: np.ndarray) -> Findings:
     """Compare outputs with the reference's."""
     task = reference.task
-    changed = compare.decisions(task, outputs) != compare.decisions(task, reference.outputs)
+    changed = decide(task, outputs, reference.thresholds) != decide(task, reference.outputs, reference.thresholds)
     spread = compare.spread(task, reference.outputs)
     before, after = _scores(reference, reference.outputs), _scores(reference, outputs)
     shift, error = compare.shifts(task, reference.outputs, outputs)
     return Findings(
         difference=compare.differences(task, reference.outputs, outputs),
         changed=changed.any(axis=1),
-        margin=compare.margins(task, reference.outputs, changed),
+        margin=compare.margins(task, reference.outputs, changed, reference.thresholds),
         drop=paired_gain(before, after),
         worse=int((after < before).sum()),
         better=int((after > before).sum()),
@@ -81,8 +86,23 @@ def find(reference: Reference, outputs: np.ndarray) -> Findings:
     )
 
 
+def find_refusals(reference: Reference, answers: Sequence[Prediction]) -> Refusals | None:
+    """Compare what is refused; None where the model cannot say it. A similarity that is missing or no number differs by 1."""
+    if reference.similar is None:
+        return None
+    given = np.array([np.nan if one.similarity is None else one.similarity for one in answers])
+    difference = np.abs(given - reference.similar)
+    return Refusals(
+        difference=np.where(np.isfinite(difference), difference, 1.0),
+        changed=(given >= reference.smallest) != (reference.similar >= reference.smallest),
+        margin=np.abs(reference.similar - reference.smallest),
+    )
+
+
 def _scores(reference: Reference, outputs: np.ndarray) -> np.ndarray:
-    return MEASURES[reference.task].score(reference.targets, predictions(reference.task, outputs))
+    task = reference.task
+    decided = outputs[:, 0] if task == "regression" else decide(task, outputs, reference.thresholds)
+    return MEASURES[task].score(reference.targets, decided[:, 0] if task == "classification" else decided)
 
 
 def _measure(reference: Reference, outputs: np.ndarray) -> float:

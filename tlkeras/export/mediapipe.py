@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tlkeras.errors import TlkerasError
 from tlkeras.export import metadata
 from tlkeras.export.material import Material
+from tlkeras.export.outputs import answering, with_first
 from tlkeras.export.tflite_metadata import BERT_INPUTS, add_text_metadata
 from tlkeras.features.litert import Quantize, convert_saved_model, save_signatures
 from tlkeras.tasks.table import TASKS
@@ -48,7 +49,7 @@ def convert_mediapipe(model: "TransferModel", *, quantize: Quantize = "none") ->
     """Convert a text model to a LiteRT model with MediaPipe's inputs, nothing attached."""
     with tempfile.TemporaryDirectory() as folder:
         save_signatures(model.network, folder, {"serving_default": (_answer(model), _specs(model))})
-        return convert_saved_model(folder, quantize=quantize)
+        return with_first(convert_saved_model(folder, quantize=quantize), TASKS[model.task].output)
 
 
 def _check(model: "TransferModel") -> None:
@@ -68,12 +69,12 @@ def _check(model: "TransferModel") -> None:
 def _answer(model: "TransferModel") -> "Callable[..., dict[str, tf.Tensor]]":
     import tensorflow as tf
 
-    pad, name = model.source.pad_id, TASKS[model.task].output
+    pad, network = model.source.pad_id, answering(model)
 
     def answer(ids: tf.Tensor, mask: tf.Tensor, segment_ids: tf.Tensor) -> dict[str, tf.Tensor]:
         # Inputs that nothing reads are taken out, and MediaPipe wants all three; segments are 0 or more, so this adds 0.
         kept = tf.where(mask > 0, ids, pad) + tf.minimum(segment_ids, 0)
-        return {name: model.network(kept, training=False)}
+        return network(kept)
 
     return answer
 

@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import tlkeras
-from tlkeras.export.answers import output_terms
+from tlkeras.export.answers import NONE_OF_THESE, SIMILARITY, output_terms, threshold_list
 from tlkeras.export.artifact import ArtifactError
 
 if TYPE_CHECKING:
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 CONTRACT, LABELS, TOKENIZER, VOCABULARY = "metadata.json", "labels.txt", "tokenizer.json", "vocab.txt"
-FAMILIAR = "familiar.npy"
-"""Features of training examples, which an input is compared with to answer "none of these"."""
 EXTRA = "assets.extra"
 """The folder of a SavedModel that TensorFlow leaves to the user."""
 _LIMIT = 100_000_000
@@ -42,16 +38,13 @@ class Embedded:
     files: dict[str, bytes]
 
 
-def contract(
-    model: "TransferModel", *, strings: bool = False, tensors: Sequence[str] = (), features: bool = False
-) -> dict[str, Any]:
+def contract(model: "TransferModel", *, strings: bool = False, tensors: Sequence[str] = ()) -> dict[str, Any]:
     """Describe what an exported model takes and gives, as plain JSON values.
 
     Args:
         model: The model.
         strings: Texts: the artefact takes strings instead of token ids.
         tensors: Texts: the artefact takes ids, mask and segments, one example of full length at a time, under these names.
-        features: The features that the head reads can be had of the artefact, so that it can answer "none of these".
     """
     from tlkeras.tasks.table import TASKS
 
@@ -64,19 +57,28 @@ def contract(
         "modality": model.modality,
         "labels": list(model.classes),
         "input": _text_input(model, strings, tensors) if model.modality == "text" else _image_input(model),
-        "output": output_terms(model.task, TASKS[model.task].output, len(model.classes)),
+        "output": output_terms(
+            model.task,
+            TASKS[model.task].output,
+            len(model.classes),
+            threshold_list(model.task, model.classes, model.thresholds),
+        ),
         "source": {"name": source.name, "pretrained": source.pretrained, "licence": source.facts.get("licence")},
-        **({"rejection": _rejection(model.familiar)} if features and model.familiar else {}),
+        **({"rejection": _rejection(model.familiar)} if model.familiar else {}),
     }
 
 
 def _rejection(familiar: "Familiar") -> dict[str, Any]:
-    """Say when the answer is "none of these": where the nearest row of a file is less similar than the threshold."""
+    """Say when the answer is "none of these": where the second output is below the threshold."""
     return {
         "method": "distance",
-        "score": "largest cosine similarity of the features that the head reads to a row of the file",
+        "output": SIMILARITY,
+        "meaning": "cosine similarity of the features that the head reads to those of the nearest training example",
+        "dtype": "float32",
+        "shape": [None, 1],
         "threshold": familiar.smallest,
-        "file": FAMILIAR,
+        "answer_below": NONE_OF_THESE,
+        "examples": len(familiar.bank),
     }
 
 
@@ -107,17 +109,13 @@ def _text_input(model: "TransferModel", strings: bool, tensors: Sequence[str]) -
     return {**tensor, **terms}
 
 
-def associated_files(model: "TransferModel", *, features: bool = False) -> dict[str, bytes]:
+def associated_files(model: "TransferModel") -> dict[str, bytes]:
     """Return the files that travel inside an artefact beside its contract: labels and, for texts, the tokenizer.
 
     Args:
         model: The model.
-        features: As for `contract`; then the features of training examples too, as a NumPy file.
     """
     files = {LABELS: labels_text(model.classes)}
-    if features and model.familiar:
-        np.save(stream := io.BytesIO(), model.familiar.bank, allow_pickle=False)
-        files[FAMILIAR] = stream.getvalue()
     tokenizer = model.source.tokenizer
     if tokenizer is not None:
         content = tokenizer.to_str()

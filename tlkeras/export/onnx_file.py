@@ -15,8 +15,8 @@ from tlkeras.export import metadata
 from tlkeras.export.artifact import ArtifactError
 from tlkeras.export.material import Material
 from tlkeras.export.metadata import CONTRACT, Embedded
+from tlkeras.export.outputs import answering
 from tlkeras.features.litert import quiet
-from tlkeras.tasks.table import TASKS
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -59,7 +59,7 @@ def _convert(material: Material) -> bytes:
     except ImportError as error:
         raise TlkerasError(f"ONNX needs tf2onnx and onnx ({error}). Install them: {_HINT}") from None
     model, text = material.model, material.model.modality == "text"
-    size, name = model.source.input_size, TASKS[model.task].output
+    size, network = model.source.input_size, answering(model)
     spec = (
         tf.TensorSpec((None, None), tf.int32, name="token_ids")
         if text
@@ -68,7 +68,7 @@ def _convert(material: Material) -> bytes:
 
     @tf.function(input_signature=[spec], autograph=False)
     def answer(raw: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {name: model.network(raw if text else tf.cast(raw, tf.float32), training=False)}
+        return network(raw if text else tf.cast(raw, tf.float32))
 
     # From a function, because from a SavedModel some constants of EfficientNets become inputs, and nothing runs.
     with quiet():
@@ -127,7 +127,7 @@ def load_onnx(path: Path, *, threads: int | None = None) -> "tuple[Embedded, onn
     return embedded, session
 
 
-def run_onnx(session: "onnxruntime.InferenceSession", terms: dict[str, Any], batch: np.ndarray) -> np.ndarray:
-    """Return the output for one batch, see `tlkeras.export.runtimes.Run`."""
-    (output,) = session.run([terms["output"]["name"]], {terms["input"]["name"]: batch})
-    return output
+def run_onnx(session: "onnxruntime.InferenceSession", terms: dict[str, Any], batch: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the outputs for one batch, see `tlkeras.export.runtimes.Run`."""
+    names = [one.name for one in session.get_outputs()]
+    return dict(zip(names, session.run(names, {terms["input"]["name"]: batch}), strict=True))

@@ -1,6 +1,5 @@
 """Predict with an artefact alone: no recipe, no Keras and, for a `.tflite`, no TensorFlow."""
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,9 +12,8 @@ from tlkeras.data.decode import decode_image
 from tlkeras.data.image_files import read_image_file
 from tlkeras.export.answers import Prediction, read_output
 from tlkeras.export.artifact import ArtifactError
-from tlkeras.export.metadata import TOKENIZER, Embedded
-from tlkeras.export.runtimes import Run, open_artifact, open_features
-from tlkeras.tasks.model import Familiar
+from tlkeras.export.metadata import TOKENIZER
+from tlkeras.export.runtimes import Run, open_artifact
 
 if TYPE_CHECKING:
     import tokenizers
@@ -23,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Prediction", "Predictor", "load_artifact", "predict_images", "predict_texts"]
 
 IMAGE_BATCH, TEXT_BATCH = 16, 32
-Row = tuple[np.ndarray, bool]
-Refuse = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+Row = tuple[np.ndarray, float | None]
+"""One row of the task's output, and the similarity to the nearest training example, where the artefact says it."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,9 @@ class Predictor:
         modality: `"image"` or `"text"`.
         labels: The names of the outputs, in their order: the classes, or the name of the value.
         contract: What goes in and what comes out, see `tlkeras.export.metadata.contract`.
-        run: One batch of the artefact's own input to its output; see `tlkeras.export.runtimes.Run`.
+        run: One batch of the artefact's own input to its outputs by name; see `tlkeras.export.runtimes.Run`.
         tokenizer: Texts: the tokenizer that the artefact carries.
-        refuse: As `run`, and for which rows the answer is "none of these"; None where every input gets a class.
+        smallest: The similarity below which the answer is "none of these"; None where every input gets an answer.
     """
 
     path: Path
@@ -47,12 +45,41 @@ class Predictor:
     contract: Mapping[str, Any]
     run: Run
     tokenizer: "tokenizers.Tokenizer | None" = None
-    refuse: Refuse | None = None
+    smallest: float | None = None
 
     @property
     def task(self) -> str:
         """`"classification"`, `"multi_label"` or `"regression"`."""
         return str(self.contract["task"])
+
+    def outputs(self, batch: np.ndarray) -> np.ndarray:
+        """Return the task's output for one batch, float32, a row for each, shape `(batch, classes)`, or `(batch, 1)`."""
+        return self.run(batch)[self.contract["output"]["name"]]
+
+    def rows(self, batch: np.ndarray) -> list[Row]:
+        """Return what there is to answer from for each row of a batch."""
+        found = self.run(batch)
+        outputs, terms = found[self.contract["output"]["name"]], self.contract.get("rejection")
+        similar = found[terms["output"]].reshape(-1).tolist() if terms else [None] * len(outputs)
+        return list(zip(outputs, similar, strict=True))
+
+    def answer(self, source: str, output: np.ndarray, similarity: float | None = None) -> Prediction:
+        """Return what a row means.
+
+        Args:
+            source: The file, or the text.
+            output: One row of `outputs`.
+            similarity: To the nearest training example.
+        """
+        return read_output(
+            self.task,
+            self.labels,
+            source,
+            output,
+            similarity=similarity,
+            smallest=self.smallest,
+            thresholds=self.contract["output"].get("thresholds", ()),
+        )
 
 
 def load_artifact(path: str | Path, *, threads: int | None = None, refuse: bool = False) -> Predictor:
@@ -80,21 +107,8 @@ def load_artifact(path: str | Path, *, threads: int | None = None, refuse: bool 
         contract=embedded.contract,
         run=run,
         tokenizer=_load_tokenizer(content) if content else None,
-        refuse=_refusing(path, embedded, threads) if refuse and "rejection" in embedded.contract else None,
+        smallest=embedded.contract["rejection"]["threshold"] if refuse and "rejection" in embedded.contract else None,
     )
-
-
-def _refusing(path: Path, embedded: Embedded, threads: int | None) -> Refuse:
-    """Return a function of a batch to its outputs, and to whether each row is too far from all training examples."""
-    terms = embedded.contract["rejection"]
-    bank = np.load(io.BytesIO(embedded.files[terms["file"]]), allow_pickle=False)
-    familiar, run = Familiar(bank, terms["threshold"]), open_features(path, embedded, threads=threads)
-
-    def refuse(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        outputs, features = run(batch)
-        return outputs, familiar.similarity(features) < familiar.smallest
-
-    return refuse
 
 
 def predict_images(predictor: Predictor, inputs: Sequence[str | Path | bytes]) -> list[Prediction]:
@@ -112,13 +126,12 @@ def predict_images(predictor: Predictor, inputs: Sequence[str | Path | bytes]) -
             batch = inputs[start : start + IMAGE_BATCH]
             pixels = list(pool.map(lambda item: _pixels(item, terms["size"], terms.get("resize", "crop")), batch))
             decoded = [item for item in pixels if isinstance(item, np.ndarray)]
-            answers = iter(_rows(predictor)(np.stack(decoded)) if decoded else ())
+            answers = iter(predictor.rows(np.stack(decoded)) if decoded else ())
             for item, outcome in zip(batch, pixels, strict=True):
                 source = "bytes" if isinstance(item, bytes) else str(item)
+                unread = isinstance(outcome, str)
                 predictions.append(
-                    Prediction(source, problem=outcome)
-                    if isinstance(outcome, str)
-                    else _answer(predictor, source, *next(answers))
+                    Prediction(source, problem=str(outcome)) if unread else predictor.answer(source, *next(answers))
                 )
     return predictions
 
@@ -130,26 +143,15 @@ def predict_texts(predictor: Predictor, texts: Sequence[str]) -> list[Prediction
         return []
     if predictor.contract["input"]["dtype"] == "string":
         rows: Sequence[Any] = texts
-        answers = _in_batches(_rows(predictor), rows, lambda chosen: np.array([text.encode() for text in chosen], object))
+        answers = _in_batches(predictor.rows, rows, lambda chosen: np.array([text.encode() for text in chosen], object))
     else:
         from tlkeras.data.pipelines import tokenize
 
         if predictor.tokenizer is None:
             raise ArtifactError(f"{predictor.path} carries no tokenizer. Export it again.")
         rows = tokenize(texts, predictor.tokenizer, predictor.contract["input"]["sequence_length"])
-        answers = _in_batches(_rows(predictor), rows, lambda chosen: _padded(chosen, predictor.contract["input"]["pad_id"]))
-    return [_answer(predictor, text, *answer) for text, answer in zip(texts, answers, strict=True)]
-
-
-def _rows(predictor: Predictor) -> Callable[[np.ndarray], list[Row]]:
-    """Return a function of a batch to its rows: the output of each, and whether it is refused."""
-
-    def run(batch: np.ndarray) -> list[Row]:
-        if predictor.refuse is None:
-            return [(row, False) for row in predictor.run(batch)]
-        return [(row, bool(refused)) for row, refused in zip(*predictor.refuse(batch), strict=True)]
-
-    return run
+        answers = _in_batches(predictor.rows, rows, lambda chosen: _padded(chosen, predictor.contract["input"]["pad_id"]))
+    return [predictor.answer(text, *answer) for text, answer in zip(texts, answers, strict=True)]
 
 
 def _in_batches(
@@ -157,7 +159,7 @@ def _in_batches(
 ) -> list[Row]:
     """Run rows of like length together, so that little is padded; results in input order."""
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
-    results: list[Row] = [(np.empty(0), False)] * len(rows)
+    results: list[Row] = [(np.empty(0), None)] * len(rows)
     for start in range(0, len(order), TEXT_BATCH):
         indices = order[start : start + TEXT_BATCH]
         for index, row in zip(indices, run(batch([rows[index] for index in indices])), strict=True):
@@ -177,10 +179,6 @@ def _pixels(item: str | Path | bytes, size: int, resize: str) -> np.ndarray | st
         return decode_image(item if isinstance(item, bytes) else read_image_file(item), size, resize=resize)
     except ValueError as error:
         return str(error)
-
-
-def _answer(predictor: Predictor, source: str, output: np.ndarray, refused: bool) -> Prediction:
-    return read_output(predictor.task, predictor.labels, source, output, refused=refused)
 
 
 def _require(predictor: Predictor, modality: str, inputs: str) -> None:

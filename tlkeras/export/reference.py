@@ -10,7 +10,9 @@ import numpy as np
 from tlkeras.data.examples import EncodedImages, Examples, ImageArrays, ImageFiles, Texts
 from tlkeras.errors import ParityError
 from tlkeras.evaluation.evaluate import target_array
+from tlkeras.evaluation.responses import respond
 from tlkeras.export import compare
+from tlkeras.export.answers import threshold_list
 
 if TYPE_CHECKING:
     from tlkeras.tasks.model import TransferModel
@@ -25,12 +27,18 @@ class Reference:
         labels: The names of the outputs.
         outputs: float32, shape `(n, classes)`, or `(n, 1)` for values.
         targets: See `Evaluation.targets`.
+        similar: The similarity to the nearest training example, shape `(n,)`; None where the model does not say it.
+        smallest: Below which the answer is "none of these".
+        thresholds: See `tlkeras.export.answers.decide`.
     """
 
     task: str
     labels: tuple[str, ...]
     outputs: np.ndarray
     targets: np.ndarray
+    similar: np.ndarray | None = None
+    smallest: float = 0.0
+    thresholds: Sequence[float] = ()
 
 
 def read_reference(model: "TransferModel", examples: Examples) -> Reference:
@@ -52,7 +60,10 @@ def read_reference(model: "TransferModel", examples: Examples) -> Reference:
             f"The Keras model answers the same for all {len(examples)} examples (its outputs differ by {varies:.1g}), "
             "so a comparison would prove nothing. Train it longer, or verify on examples that differ."
         )
-    return Reference(model.task, model.classes, outputs, target_array(examples))
+    similar = model.familiar.similarity(respond(model, examples).features) if model.familiar else None
+    smallest = model.familiar.smallest if model.familiar else 0.0
+    thresholds = threshold_list(model.task, model.classes, model.thresholds)
+    return Reference(model.task, model.classes, outputs, target_array(examples), similar, smallest, thresholds)
 
 
 def run_keras(model: "TransferModel", rows: object) -> np.ndarray:

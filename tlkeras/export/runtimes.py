@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tlkeras.export.artifact import ArtifactError
-from tlkeras.export.features import FEATURES, with_features
 from tlkeras.export.metadata import Embedded, read_saved_model, read_tflite
 
 if TYPE_CHECKING:
     from tlkeras.features.litert import LiteRTModel
 
-Run = Callable[[np.ndarray], np.ndarray]
-"""One batch of an artefact's own input (uint8 pictures, int32 token ids or strings) to its output, float32, a row for each."""
-
-Both = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""The same to its output and its features, float32, a row for each."""
+Run = Callable[[np.ndarray], Mapping[str, np.ndarray]]
+"""One batch of an artefact's own input (uint8 pictures, int32 token ids or strings) to its outputs by name, float32, a row for
+each: the task's output and, where the contract has a `rejection`, the similarity."""
 
 
 def open_artifact(path: Path, *, threads: int | None = None) -> tuple[Embedded, Run]:
@@ -46,32 +43,10 @@ def open_artifact(path: Path, *, threads: int | None = None) -> tuple[Embedded, 
     return embedded, _litert(path, embedded, threads)
 
 
-def open_features(path: Path, embedded: Embedded, *, threads: int | None = None) -> Both:
-    """Load an artefact once more, so that it also gives the features that its head reads.
-
-    Args:
-        path: A `.tflite` or SavedModel whose contract has a `rejection`.
-        embedded: What it carries.
-        threads: As for `open_artifact`.
-    """
-    name, output = embedded.contract["input"]["name"], embedded.contract["output"]["name"]
-    if path.is_dir():
-        signature = _signature(path, embedded, embedded.contract["rejection"]["signature"])
-
-        def run(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            found = signature(batch)
-            return found[output].numpy(), found[FEATURES].numpy()
-
-        return run
-    from tlkeras.features.litert import load_litert
-
-    model = load_litert(with_features(path), threads=threads)
-
-    def run_litert(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = model(**{name: batch})
-        return found[output], found[FEATURES]
-
-    return run_litert
+def _similarity_name(embedded: Embedded) -> tuple[str, ...]:
+    """Return the name of the output that says how familiar an input is, where there is one."""
+    terms = embedded.contract.get("rejection")
+    return (terms["output"],) if terms else ()
 
 
 def _read_file(path: Path) -> Embedded:
@@ -90,26 +65,29 @@ def _litert(path: Path, embedded: Embedded, threads: int | None) -> Run:
 
     model = load_litert(path, threads=threads)
     name, output = embedded.contract["input"]["name"], embedded.contract["output"]["name"]
-    if name not in model.inputs or output not in model.outputs:
+    missing = {output, *_similarity_name(embedded)} - set(model.outputs)
+    if name not in model.inputs or missing:
         raise ArtifactError(
-            f"{path} contradicts its own contract: it has no input {name!r} or no output {output!r}. Export again."
+            f"{path} contradicts its own contract: it has no input {name!r} or no output {output!r} or what it refuses by "
+            f"(it has {', '.join(model.outputs)}). Export again."
         )
     if "tensors" in embedded.contract["input"]:
-        return _one_by_one(model, embedded.contract["input"], output)
-    return lambda batch: model(**{name: batch})[output]
+        return _one_by_one(model, embedded.contract["input"])
+    return lambda batch: model(**{name: batch})
 
 
-def _one_by_one(model: "LiteRTModel", terms: Mapping[str, Any], output: str) -> Run:
+def _one_by_one(model: "LiteRTModel", terms: Mapping[str, Any]) -> Run:
     """Run a model that takes ids, mask and segments of one example of full length."""
     ids, mask, segments = terms["tensors"]
     length, pad = terms["sequence_length"], terms["pad_id"]
 
-    def run(batch: np.ndarray) -> np.ndarray:
+    def run(batch: np.ndarray) -> Mapping[str, np.ndarray]:
         full = np.full((len(batch), length), pad, np.int32)
         full[:, : batch.shape[1]] = batch
         there = (full != pad).astype(np.int32)
         rows = ({ids: full[[i]], mask: there[[i]], segments: np.zeros((1, length), np.int32)} for i in range(len(batch)))
-        return np.concatenate([model(**row)[output] for row in rows])
+        answers = [model(**row) for row in rows]
+        return {name: np.concatenate([answer[name] for answer in answers]) for name in model.outputs}
 
     return run
 
@@ -140,8 +118,13 @@ def open_encoded(path: Path) -> tuple[Embedded, Run] | None:
 def _saved_model(path: Path, embedded: Embedded, *, encoded: bool = False) -> Run:
     terms = embedded.contract["encoded" if encoded else "input"]
     signature = _signature(path, embedded, terms.get("signature", "serving_default"), name=terms["name"])
-    output = embedded.contract["output"]["name"]
-    return lambda batch: signature(batch)[output].numpy()
+    names = [embedded.contract["output"]["name"], *_similarity_name(embedded)]
+
+    def run(batch: np.ndarray) -> Mapping[str, np.ndarray]:
+        found = signature(batch)
+        return {one: found[one].numpy() for one in names}
+
+    return run
 
 
 def _signature(path: Path, embedded: Embedded, which: str, *, name: str | None = None) -> Callable[[np.ndarray], Any]:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from tlkeras.errors import TlkerasError
 from tlkeras.export import metadata
-from tlkeras.export.answers import THRESHOLD
+from tlkeras.export.answers import NONE_OF_THESE, SIMILARITY, THRESHOLD, threshold_list
 from tlkeras.export.decode_graph import FORMATS, decode_batch
-from tlkeras.export.features import FEATURES
 from tlkeras.export.material import Material
+from tlkeras.export.outputs import answering
 from tlkeras.features.litert import save_signatures
 from tlkeras.tasks.table import TASKS
 
@@ -30,11 +30,15 @@ def save_graph(model: "TransferModel", folder: Path) -> None:
     """Write the SavedModel that LiteRT files are converted from.
 
     Its `serving_default` takes `image`, uint8 `(batch, size, size, 3)`, or `token_ids`, int32 `(batch, length)`, and gives a
-    dict with the task's output: `probabilities`, float32 `(batch, classes)`, or `value`, float32 `(batch, 1)`.
+    dict with the task's output, `probabilities`, float32 `(batch, classes)`, or `value`, float32 `(batch, 1)`, and, where the
+    model can answer "none of these", `similarity`; see `answering`.
     """
-    raw, specs = _from_raw(model)
-    name = TASKS[model.task].output
-    save_signatures(model.network, folder, {"serving_default": (lambda inputs: {name: raw(inputs)[name]}, specs)})
+    answer = answering(model)
+
+    def from_raw(inputs: "tf.Tensor") -> "dict[str, tf.Tensor]":
+        return answer(_as_read(inputs, model))
+
+    save_signatures(model.network, folder, {"serving_default": (from_raw, _from_raw(model)[1])})
 
 
 def write_saved_model(material: Material, path: Path) -> dict:
@@ -44,8 +48,7 @@ def write_saved_model(material: Material, path: Path) -> dict:
     `pixels` takes `image`, uint8. For texts `serving_default` takes strings, `text`, and the signature `token_ids` takes ids;
     where the tokenizer cannot run in TensorFlow (no tensorflow-text on Windows, another kind than WordPiece), `serving_default`
     takes ids. All give the task's output and, in words, `label` and `score` (several labels: `labels`, empty where one does not
-    apply). Where the model can answer "none of these", the signature `features` takes pixels, strings or ids and gives the
-    task's output and the features to compare.
+    apply). Where the model can answer "none of these", they give `similarity` as well, and `label` says it.
 
     Args:
         material: The model.
@@ -54,7 +57,7 @@ def write_saved_model(material: Material, path: Path) -> dict:
     model = material.model
     tokenize = _find_tokenizer(model) if model.modality == "text" else None
     raw = _from_raw(model)
-    terms = metadata.contract(model, strings=tokenize is not None, features=True)
+    terms = metadata.contract(model, strings=tokenize is not None)
     if model.modality == "image":
         signatures = {"serving_default": _from_files(model), PIXELS: raw}
         terms["input"]["signature"] = PIXELS
@@ -63,50 +66,39 @@ def write_saved_model(material: Material, path: Path) -> dict:
         signatures = {"serving_default": _from_strings(model, tokenize), "token_ids": raw}
     else:
         signatures = {"serving_default": raw}
-    if model.familiar is not None:
-        signatures[FEATURES] = _with_features(model, tokenize)
-        terms["rejection"]["signature"] = FEATURES
     save_signatures(model.network, path, signatures)
-    metadata.seal_saved_model(path, terms, metadata.associated_files(model, features=True))
+    metadata.seal_saved_model(path, terms, metadata.associated_files(model))
     return terms
 
 
 def _from_raw(model: "TransferModel") -> "Signature":
     import tensorflow as tf
 
-    size, text = model.source.input_size, model.modality == "text"
+    size, text, words = model.source.input_size, model.modality == "text", _in_words(model)
 
     def answer(raw: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _in_words(model, model.network(raw if text else tf.cast(raw, tf.float32), training=False))
+        return words(_as_read(raw, model))
 
     if text:
         return answer, [tf.TensorSpec((None, None), tf.int32, name="token_ids")]
     return answer, [tf.TensorSpec((None, size, size, 3), tf.uint8, name="image")]
 
 
-def _with_features(model: "TransferModel", tokenize: "Tokenize | None") -> "Signature":
+def _as_read(raw: "tf.Tensor", model: "TransferModel") -> "tf.Tensor":
+    """Return an artefact's input as the network's."""
     import tensorflow as tf
 
-    from tlkeras.evaluation.responses import response_network
-
-    network, (_, specs) = response_network(model), _from_raw(model)
-    if tokenize is not None:
-        specs = [tf.TensorSpec((None,), tf.string, name="text")]
-
-    def answer(raw: tf.Tensor) -> dict[str, tf.Tensor]:
-        rows = tokenize(raw) if tokenize is not None else raw
-        features, _, outputs = network(rows if model.modality == "text" else tf.cast(rows, tf.float32), training=False)
-        return {TASKS[model.task].output: outputs, FEATURES: features}
-
-    return answer, specs
+    return raw if model.modality == "text" else tf.cast(raw, tf.float32)
 
 
 def _from_files(model: "TransferModel") -> "Signature":
     import tensorflow as tf
 
+    words = _in_words(model)
+
     def answer(data: tf.Tensor) -> dict[str, tf.Tensor]:
         pixels = decode_batch(data, model.source.input_size, model.source.resize)
-        return _in_words(model, model.network(tf.cast(pixels, tf.float32), training=False))
+        return words(tf.cast(pixels, tf.float32))
 
     return answer, [tf.TensorSpec((None,), tf.string, name=ENCODED)]
 
@@ -114,23 +106,38 @@ def _from_files(model: "TransferModel") -> "Signature":
 def _from_strings(model: "TransferModel", tokenize: "Tokenize") -> "Signature":
     import tensorflow as tf
 
+    words = _in_words(model)
+
     def answer(text: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _in_words(model, model.network(tokenize(text), training=False))
+        return words(tokenize(text))
 
     return answer, [tf.TensorSpec((None,), tf.string, name="text")]
 
 
-def _in_words(model: "TransferModel", outputs: "tf.Tensor") -> "dict[str, tf.Tensor]":
-    """Return the outputs and, where there are labels, what they say."""
+def _in_words(model: "TransferModel") -> "Callable[[tf.Tensor], dict[str, tf.Tensor]]":
+    """Return a function of the network's input to its outputs and, where there are labels, what they say."""
     import tensorflow as tf
 
-    named = {TASKS[model.task].output: outputs}
+    answer, name = answering(model), TASKS[model.task].output
+    thresholds = threshold_list(model.task, model.classes, model.thresholds)
     if model.task == "regression":
-        return named
-    labels = tf.constant([label.encode(errors="replace") for label in model.classes])
-    if model.task == "multi_label":
-        return {**named, "labels": tf.where(outputs >= THRESHOLD, labels, b"")}
-    return {**named, "label": tf.gather(labels, tf.argmax(outputs, axis=-1)), "score": tf.reduce_max(outputs, axis=-1)}
+        return answer
+
+    def in_words(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        found = answer(inputs)
+        labels = tf.constant([label.encode(errors="replace") for label in model.classes])
+        strange = found[SIMILARITY][:, 0] < model.familiar.smallest if model.familiar else tf.zeros(1, tf.bool)
+        if model.task == "multi_label":
+            return {**found, "labels": tf.where((found[name] >= (thresholds or THRESHOLD)) & ~strange[:, None], labels, b"")}
+        place = tf.cast(found[name][:, 1] >= thresholds[1], tf.int64) if thresholds else tf.argmax(found[name], axis=-1)
+        best = tf.gather(labels, place)
+        return {
+            **found,
+            "label": tf.where(strange, NONE_OF_THESE.encode(), best),
+            "score": tf.gather(found[name], place, batch_dims=1),
+        }
+
+    return in_words
 
 
 def _find_tokenizer(model: "TransferModel") -> "Tokenize | None":

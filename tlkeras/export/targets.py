@@ -104,7 +104,7 @@ def export_model(
         save_graph(model, graph := Path(temporary) / "graph")
         material = Material(model, graph, calibration, validation, max_drop)
         artifacts = tuple(_write(material, folder, target) for target in targets)
-    terms = {"run": _run_name(folder), **metadata.contract(model, features=True)}
+    terms = {"run": _run_name(folder), **metadata.contract(model)}
     content = metadata.to_json({**terms, "artifacts": [*kept, *map(_entry, artifacts)]})
     write_file(folder / metadata.CONTRACT, lambda path: path.write_bytes(content))
     return artifacts

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from tlkeras.export import metadata
+from tlkeras.export.answers import SIMILARITY
 from tlkeras.export.calibration import calibration_inputs, check_int8
 from tlkeras.export.material import Material
+from tlkeras.export.outputs import with_first
 from tlkeras.export.tflite_metadata import add_image_metadata
 from tlkeras.features.litert import Quantize, convert_saved_model, load_litert
 from tlkeras.tasks.table import TASKS
@@ -14,8 +16,9 @@ def write_tflite(material: Material, path: Path, *, quantize: Quantize = "none",
     """Write a `.tflite` and return its contract.
 
     Pictures enter as a uint8 batch named `image`, `(batch, size, size, 3)`; texts as an int32 batch named `token_ids` of any
-    length. Both give the task's output: `probabilities`, `(batch, classes)`, or `value`, `(batch, 1)`, as float32. Only the
-    probabilities of full int8 pictures are uint8; the contract says by which `scale` and `zero_point` they become numbers.
+    length. Both give the task's output, `probabilities`, `(batch, classes)`, or `value`, `(batch, 1)`, and, where the model can
+    answer "none of these", `similarity`, `(batch, 1)`, as float32. Only what full int8 pictures give is uint8; the contract
+    says by which `scale` and `zero_point` it becomes numbers.
 
     Args:
         material: The model, its SavedModel, and the examples for `"int8"`.
@@ -27,19 +30,21 @@ def write_tflite(material: Material, path: Path, *, quantize: Quantize = "none",
         TlkerasError: The network cannot be converted, or not to int8 throughout.
     """
     model, output = material.model, TASKS[material.model.task].output
-    calibration, features = None, quantize != "int8"  # the head of full int8 reads bytes
-    terms = metadata.contract(model, features=features)
+    calibration = None
+    terms = metadata.contract(model)
     # 256 steps over the range of the calibration examples would cut values off.
     uint8 = quantize == "int8" and model.modality == "image" and output == "probabilities"
     if quantize == "int8":
         calibration = calibration_inputs(model, material.examples())
-    content = convert_saved_model(material.graph, quantize=quantize, calibration=calibration, uint8=uint8)
+    content = with_first(convert_saved_model(material.graph, quantize=quantize, calibration=calibration, uint8=uint8), output)
     if quantize == "int8":
         dtypes = {"input_dtype": terms["input"]["dtype"], "output_dtype": "uint8" if uint8 else "float32"}
         check_int8(content, **dtypes)
     if uint8:
-        scale, zero = load_litert(content).scales[output]
-        terms["output"] |= {"dtype": "uint8", "scale": scale, "zero_point": zero}
+        scales = load_litert(content).scales
+        for part, name in {"output": output, "rejection": SIMILARITY}.items():
+            if name in scales:
+                terms[part] |= {"dtype": "uint8", "scale": scales[name][0], "zero_point": scales[name][1]}
     if quantize != "none":
         terms["quantization"] = quantize
     if aware:
@@ -47,5 +52,5 @@ def write_tflite(material: Material, path: Path, *, quantize: Quantize = "none",
     if model.modality == "image":
         licence = model.source.facts.get("licence")
         content = add_image_metadata(content, name=model.network.name, licence=licence, output=output)
-    path.write_bytes(metadata.seal_tflite(content, terms, metadata.associated_files(model, features=features)))
+    path.write_bytes(metadata.seal_tflite(content, terms, metadata.associated_files(model)))
     return terms

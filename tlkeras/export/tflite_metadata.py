@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tlkeras.export.answers import SIMILARITY
 from tlkeras.export.metadata import LABELS, VOCABULARY
 
 BERT_INPUTS = ("ids", "mask", "segment_ids")
@@ -17,22 +18,23 @@ _FEATURES, _IMAGE = 1, 2  # union ContentProperties
 _RGB = 1  # enum ColorSpaceType
 _NORMALIZATION, _BERT_TOKENIZER = 1, 4  # union ProcessUnitOptions
 _AXIS_LABELS, _VOCABULARY = 2, 5  # enum AssociatedFileType
+_MEANING = 'Cosine similarity to the nearest training example; below the threshold in metadata.json it is "none of these".'
 
 
 def add_image_metadata(content: bytes, *, name: str, licence: str | None = None, output: str = "probabilities") -> bytes:
     """Return the LiteRT model with a description of its input (RGB, no scaling needed) and its outputs (`labels.txt`).
 
     Args:
-        content: A LiteRT model with one uint8 image input and one output.
+        content: A LiteRT model with one uint8 image input; its first output is the task's, another one the similarity.
         name: The model's name.
         licence: The licence of its weights.
-        output: What its output is: `"probabilities"`, or `"value"`.
+        output: What its first output is: `"probabilities"`, or `"value"`.
     """
 
-    def subgraph(write: "_Writer", inputs: Sequence[str]) -> int:
+    def subgraph(write: "_Writer", inputs: Sequence[str], outputs: int) -> int:
         fields = {0: write.text("image"), 3: write.content(_IMAGE, {0: _RGB}), 4: write.tables([write.scaling()])}
         image = write.table({**fields, 5: write.range(255.0)})
-        return write.table({2: write.tables([image]), 3: write.tables([write.scores(output)])})
+        return write.table({2: write.tables([image]), 3: write.outputs(output, outputs)})
 
     return _with_metadata(content, name, licence, subgraph)
 
@@ -41,30 +43,31 @@ def add_text_metadata(content: bytes, *, name: str, licence: str | None = None) 
     """Return the LiteRT model with a description of its BERT inputs, its tokenizer (`vocab.txt`) and its outputs.
 
     Args:
-        content: A LiteRT model with the inputs `BERT_INPUTS`, int32, and one output of class probabilities.
+        content: A LiteRT model with the inputs `BERT_INPUTS`, int32; its first output is the class probabilities, another one
+            the similarity.
         name: The model's name.
         licence: The licence of its weights.
     """
 
-    def subgraph(write: "_Writer", inputs: Sequence[str]) -> int:
+    def subgraph(write: "_Writer", inputs: Sequence[str], outputs: int) -> int:
         tensors = [write.table({0: write.text(one), 3: write.content(_FEATURES, {})}) for one in inputs]
         vocabulary = write.file(VOCABULARY, "The word pieces, one a line.", _VOCABULARY)
         tokenizer = write.table({1: write.table({0: write.tables([vocabulary])})}, {0: _BERT_TOKENIZER})
-        scores = write.tables([write.scores("probabilities")])
+        scores = write.outputs("probabilities", outputs)
         return write.table({2: write.tables(tensors), 3: scores, 5: write.tables([tokenizer])})
 
     return _with_metadata(content, name, licence, subgraph)
 
 
 def _with_metadata(
-    content: bytes, name: str, licence: str | None, subgraph: "Callable[[_Writer, Sequence[str]], int]"
+    content: bytes, name: str, licence: str | None, subgraph: "Callable[[_Writer, Sequence[str], int], int]"
 ) -> bytes:
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
     write = _Writer()
-    graph = subgraph(write, _input_names(model))
+    graph = subgraph(write, _input_names(model), len(model.subgraphs[0].outputs))
     fields = {0: write.text(name), 2: write.text("1"), 3: write.tables([graph])}
     root = write.table({**fields, 5: write.text(licence or "unknown"), 7: write.text("1.0.0")})
     buffer = schema.BufferT()
@@ -119,6 +122,14 @@ class _Writer:
     def scaling(self) -> int:
         """Pixels enter as they are: mean 0, deviation 1."""
         return self.table({1: self.table({0: self._floats(0.0), 1: self._floats(1.0)})}, {0: _NORMALIZATION})
+
+    def outputs(self, first: str, count: int) -> int:
+        """Describe the task's output and, where there is a second one, the similarity: to MediaPipe a head without labels."""
+        tables = [self.scores(first)]
+        if count > 1:
+            fields = {0: self.text(SIMILARITY), 1: self.text(_MEANING), 3: self.content(_FEATURES, {})}
+            tables.append(self.table({**fields, 5: self.range(1.0)}))
+        return self.tables(tables)
 
     def scores(self, output: str) -> int:
         labels = self.file(LABELS, "The class of each output.", _AXIS_LABELS)

@@ -160,7 +160,8 @@ def _problem_with_files(artifact: Artifact, reference: Reference, inputs: Sequen
     if not rows:
         return ""
     batches = [rows[start : start + IMAGE_BATCH] for start in range(0, len(rows), IMAGE_BATCH)]
-    outputs = np.concatenate([opened[1](np.array([contents[i] for i in batch], object)) for batch in batches])
+    name = opened[0].contract["output"]["name"]
+    outputs = np.concatenate([opened[1](np.array([contents[i] for i in batch], object))[name] for batch in batches])
     chosen = replace(reference, outputs=reference.outputs[rows], targets=reference.targets[rows])
     problems = beyond(DECODED, find(chosen, outputs), measure=compare.MEASURES[reference.task])
     return "; ".join(f"from {len(rows)} picture files as they are: {problem}" for problem in problems)
@@ -172,6 +173,8 @@ def _line(result: Parity) -> str:
     if result.measure_keras is None:
         return f"{start}, n {result.n}{problem}"
     agreement = "" if result.label_agreement is None else f"same label {100 * result.label_agreement:6.2f} %, "
+    if result.refusal_agreement is not None:
+        agreement += f"same refusals {100 * result.refusal_agreement:.2f} %, "
     return (
         f"{start}: {agreement}{result.measure} {result.measure_artifact:.4f} (Keras {result.measure_keras:.4f}), "
         f"largest difference {result.max_difference:.1e}, mean {result.mean_difference:.1e}, n {result.n}{problem}"

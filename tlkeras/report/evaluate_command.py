@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tlkeras.data.examples import Examples
-from tlkeras.evaluation.evaluate import target_array
+from tlkeras.evaluation.evaluate import HEADLINES, MEASURES, target_array
 from tlkeras.evaluation.fairness import measure_fairness
 from tlkeras.evaluation.measure import Measure
 from tlkeras.evaluation.metrics import Evaluation
+from tlkeras.evaluation.nulls import predictions
 from tlkeras.evaluation.saved import load_evaluation, save_evaluation
-from tlkeras.evaluation.slices import slice_columns
+from tlkeras.evaluation.slices import measure_slices, slice_columns
 from tlkeras.export.finished import FinishedRun, load_run, load_source_again
 from tlkeras.report.evaluate_settings import EvaluateSettings
 from tlkeras.report.html import write_report
@@ -37,13 +38,13 @@ def evaluate_parts(path: Path, settings: EvaluateSettings) -> "Iterator[Part]":
     if not steps:
         raise ValueError(f"What is to be measured? Give one or more of {', '.join(f'--{name}' for name in STEPS)}.")
     evaluation = load_evaluation(path)
-    unknown = [name for name in settings.fairness if name not in evaluation.columns]
+    unknown = [name for name in settings.fairness if name not in (*evaluation.columns, *settings.slice)]
     if unknown:
         raise ValueError(
             f"Fairness compares the groups of a column. Received: {unknown}. Columns: {sorted(evaluation.columns) or 'none'}. "
-            "A column of the data is one that was read, as with --group-column."
+            f"Another column of the table is read with --slice: --slice {unknown[0]} --fairness {unknown[0]}"
         )
-    run = load_run(path)
+    run = load_run(path, slices=settings.slice)
     for step in steps:
         evaluation, lines = step(run, evaluation, settings)
         yield from lines
@@ -92,6 +93,20 @@ def _forgetting(run: FinishedRun, evaluation: Evaluation, settings: EvaluateSett
         if (one.column, one.value) in now and (one.significant or now[one.column, one.value].significant)
     ]
     return replace(evaluation, forgetting=found), [(("forgetting", "before training", "after"), rows)]
+
+
+def _slice(run: FinishedRun, evaluation: Evaluation, settings: EvaluateSettings) -> "tuple[Evaluation, list[Part]]":
+    columns = {**evaluation.columns, **slice_columns(run.splits.test)}
+    module = MEASURES[evaluation.task]
+    scores = module.score(evaluation.targets, predictions(evaluation.task, evaluation.outputs))
+    found = measure_slices(columns, scores, module, HEADLINES[evaluation.task], seed=settings.seed)
+    rows = [
+        (one.column, one.value, str(one.n), _said(one.metric), f"{one.difference:+.3f}", f"{one.p_value:.3f}")
+        for one in found
+        if one.column in settings.slice
+    ]
+    header = ("column", "value", "n", HEADLINES[evaluation.task], "against the rest", "p, corrected")
+    return replace(evaluation, columns=columns, slices=found), [(header, rows)]
 
 
 def _fairness(run: FinishedRun, evaluation: Evaluation, settings: EvaluateSettings) -> "tuple[Evaluation, list[Part]]":
@@ -153,6 +168,7 @@ def read_foreign(data: str, modality: str) -> Examples:
 
 
 STEPS = {
+    "slice": _slice,
     "robustness": _robustness,
     "privacy": _privacy,
     "forgetting": _forgetting,

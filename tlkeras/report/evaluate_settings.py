@@ -13,6 +13,8 @@ class EvaluateSettings:
     """Attack the model: can its training examples be told from others by its answers."""
     forgetting: bool = False
     """Load the source model again and measure how far its features have drifted, and its own task where that is at hand."""
+    slice: tuple[str, ...] = ()
+    """Columns of the run's table on whose values the model is measured apart."""
     fairness: tuple[str, ...] = ()
     """Columns of predictions.csv (without `column:`) whose groups are compared; needs the extra `fairness`."""
     foreign: str | None = None

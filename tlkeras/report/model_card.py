@@ -48,7 +48,7 @@ def render_card(run: RunRecord) -> str:
     return f"---\n{_head(run)}---\n\n{card.strip()}\n".encode("utf-8", "backslashreplace").decode()
 
 
-_EVIDENCE = ("calibration", "rejection", "fairness", "robustness", "forgetting", "privacy")
+_EVIDENCE = ("thresholds", "calibration", "rejection", "fairness", "robustness", "forgetting", "privacy")
 
 
 class _Plain(str):

@@ -77,5 +77,9 @@ def words(name: str) -> str:
         "ece_null_high": "ECE by chance, at most",
         "f1_macro": "F1, macro",
         "f1": "F1",
+        "rejected_own": "test examples refused, wrongly",
+        "rejected_foreign": "foreign inputs refused, rightly",
+        "foreign": "foreign inputs",
+        "threshold": "least similarity",
     }
     return known.get(name, name.replace("_", " "))

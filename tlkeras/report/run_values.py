@@ -179,7 +179,9 @@ def _parity(result: Mapping[str, Any] | None) -> str:
         return f"FAILED {result.get('problem') or ''}".strip()
     if result["label_agreement"] is None:
         return f"same value within {result['max_difference']:.2g} deviations, {result['n']:,} values"
-    return f"same label for {result['label_agreement']:.1%} of {result['n']:,}"
+    refusals = result.get("refusal_agreement")
+    more = "" if refusals is None else f", same refusals for {refusals:.1%}"
+    return f"same label for {result['label_agreement']:.1%} of {result['n']:,}{more}"
 
 
 def _latency(measured: Mapping[str, Any] | None) -> str:

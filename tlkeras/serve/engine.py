@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tlkeras.evaluation import occlusion
-from tlkeras.export.answers import read_output
 from tlkeras.serve import inputs, similar
 from tlkeras.serve.batches import Batcher
 from tlkeras.serve.limits import Limits
@@ -43,7 +42,7 @@ class Engine:
         """
         self.predictor = inputs.with_ready_tokenizer(predictor)
         self.limits = limits
-        self.batcher = Batcher(predictor.run)
+        self.batcher = Batcher(_in_one_row(self.predictor))
         self.similar_state = "preparing" if find_neighbours else "none"
         self._find_neighbours = find_neighbours
         self._neighbours: similar.Neighbours | None = None
@@ -70,18 +69,18 @@ class Engine:
     async def predict(self, body: bytes, top: int | None = None) -> dict[str, Any]:
         """Return the answer for one picture or text, as JSON values."""
         row, _ = await self._read(body)
-        return self._answer(await self.batcher.compute(row), top)
+        return self._answer(*self._apart(await self.batcher.compute(row)), top)
 
     async def explain(self, body: bytes, top: int | None = None) -> dict[str, Any]:
         """Return the answer, and how much of it hangs on each part of the input."""
         row, text = await self._read(body)
-        output = await self.batcher.compute(row)
+        output, similarity = self._apart(await self.batcher.compute(row))
         place = int(np.argmax(output))
         explanation = await (
             self._explain_picture(row, output, place) if text is None else self._explain_text(text, output, place)
         )
         of = self.predictor.labels[place]
-        return {**self._answer(output, top), "explanation": {"of": of, **explanation}}
+        return {**self._answer(output, similarity, top), "explanation": {"of": of, **explanation}}
 
     async def similar(self, body: bytes) -> dict[str, Any]:
         """Return the training examples that are nearest to the input."""
@@ -116,16 +115,34 @@ class Engine:
         words = [{"text": text[part.start : part.stop], "drop": drop} for part, drop in zip(parts, drops, strict=True)]
         return {"kind": "words", "words": words}
 
-    def _answer(self, output: np.ndarray, top: int | None) -> dict[str, Any]:
+    def _apart(self, row: np.ndarray) -> tuple[np.ndarray, float | None]:
+        """Return the outputs and the similarity that stand in one row."""
+        width = len(self.predictor.labels)
+        return row[:width], float(row[width]) if len(row) > width else None
+
+    def _answer(self, output: np.ndarray, similarity: float | None, top: int | None) -> dict[str, Any]:
         predictor = self.predictor
-        return as_json(read_output(predictor.task, predictor.labels, "", output), predictor.task, predictor.labels, top)
+        return as_json(predictor.answer("", output, similarity), predictor.task, predictor.labels, top)
 
     async def _in(self, pool: ThreadPoolExecutor, function: Callable, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
 
 
+def _in_one_row(predictor: "Predictor") -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function of a batch to its outputs, with the similarity as one more column where the model gives it."""
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        rows = predictor.rows(batch)
+        return np.stack([output if similar is None else np.append(output, np.float32(similar)) for output, similar in rows])
+
+    return run
+
+
 def as_json(prediction: "Prediction", task: str, labels: tuple[str, ...], top: int | None = None) -> dict[str, Any]:
     """Return an answer as JSON values, its numbers rounded as by `tlkeras predict --json`.
+
+    An input that is unlike anything the model was trained on has no probability: the label is "none of these", and with
+    several labels there are none. `similarity` stands in every answer of a model that can tell.
 
     Args:
         prediction: The answer.
@@ -137,6 +154,9 @@ def as_json(prediction: "Prediction", task: str, labels: tuple[str, ...], top: i
         return {"task": task, "name": labels[0], "value": float(f"{prediction.value:.9g}")}
     order = prediction.probabilities.argsort()[::-1][:top]
     scores = [{"label": labels[index], "probability": round(float(prediction.probabilities[index]), 6)} for index in order]
+    similar = {} if prediction.similarity is None else {"similarity": round(prediction.similarity, 6)}
+    common = {"task": task, "scores": scores, "refused": prediction.refused, **similar}
     if task == "multi_label":
-        return {"task": task, "labels": list(prediction.labels), "scores": scores}
-    return {"task": task, "label": prediction.label, "probability": scores[0]["probability"], "scores": scores}
+        return {**common, "labels": list(prediction.labels)}
+    probability = None if prediction.probability is None else round(prediction.probability, 6)
+    return {**common, "label": prediction.label, "probability": probability}

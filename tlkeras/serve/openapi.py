@@ -154,9 +154,17 @@ def _schemas(task: str) -> dict[str, Any]:
 
 def _answer(task: str) -> dict[str, Any]:
     scores = {"type": "array", "items": _object({"label": _TEXT, "probability": _PROBABILITY})}
+    refused = {
+        "type": "boolean",
+        "description": (
+            'Whether the input is unlike anything the model was trained on. Then the label is "none of these" and has no '
+            "probability, or no label applies. Models that can tell give `similarity` too, to the nearest training example."
+        ),
+    }
+    common = {"scores": scores, "refused": refused}
     answers: dict[str, dict[str, Any]] = {
-        "classification": {"label": _TEXT, "probability": _PROBABILITY, "scores": scores},
-        "multi_label": {"labels": {"type": "array", "items": _TEXT}, "scores": scores},
+        "classification": {"label": _TEXT, "probability": {**_PROBABILITY, "type": ["number", "null"]}, **common},
+        "multi_label": {"labels": {"type": "array", "items": _TEXT}, **common},
         "regression": {"name": _TEXT, "value": _NUMBER},
     }
     return _object({"task": {"const": task}, **answers[task]})

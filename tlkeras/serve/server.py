@@ -23,7 +23,9 @@ _SERVED = ("model_float32.tflite", "saved_model")
 _log = logging.getLogger("tlkeras")
 
 
-def run_server(path: str | Path, *, host: str = "127.0.0.1", port: int = 8000, limits: Limits | None = None) -> None:
+def run_server(
+    path: str | Path, *, host: str = "127.0.0.1", port: int = 8000, refuse: bool = True, limits: Limits | None = None
+) -> None:
     """Serve an exported model until interrupted.
 
     Args:
@@ -31,6 +33,7 @@ def run_server(path: str | Path, *, host: str = "127.0.0.1", port: int = 8000, l
         host: The address to bind. Any but this machine's own asks every client for a token, which is logged; the environment
             variable TLKERAS_SERVE_TOKEN sets it.
         port: The port; 0 takes a free one.
+        refuse: Answer "none of these" to inputs unlike anything the model was trained on, where it can tell.
         limits: What is accepted.
 
     Raises:
@@ -78,18 +81,22 @@ def make_server(engine: Engine, access: Access) -> "uvicorn.Server":
     return uvicorn.Server(config)
 
 
-def open_model(path: Path) -> tuple[Any, FindNeighbours | None]:
+def open_model(path: Path, *, refuse: bool = True) -> tuple[Any, FindNeighbours | None]:
     """Return the loaded model, and how to read its training examples, where a run folder is given.
+
+    Args:
+        path: An exported file or folder, or a run folder.
+        refuse: See `load_artifact`.
 
     Raises:
         TlkerasError: There is no exported model.
     """
     if not (path / "config.yaml").is_file():
-        return load_artifact(path), None
+        return load_artifact(path, refuse=refuse), None
     found = [path / "exports" / name for name in _SERVED if (path / "exports" / name).exists()]
     if not found:
         raise TlkerasError(f"The run {path} holds no exported model: no exports/{_SERVED[0]}. Finish the run, or name a file.")
-    predictor = load_artifact(found[0])
+    predictor = load_artifact(found[0], refuse=refuse)
     if found[0].suffix != ".tflite":
         return predictor, None
 

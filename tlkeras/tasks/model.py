@@ -1,6 +1,7 @@
 """What is trained, evaluated and exported: a source model with a head on top."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +47,7 @@ class TransferModel:
         scale: Mean and deviation of the training values, which the head's logits are standardised by; regression only.
         temperature: What the head's logits were divided by after training, see `tlkeras.calibrate`; 1 where they were not.
         familiar: What an input is compared with to answer "none of these", see `tlkeras.calibrate`; None where it is not.
+        thresholds: The probability from which on a class is taken, by class, see `tlkeras.calibrate`; 0.5 where it has none.
     """
 
     network: "keras.Model"
@@ -57,6 +59,7 @@ class TransferModel:
     scale: tuple[float, float] = (0.0, 1.0)
     temperature: float = 1.0
     familiar: Familiar | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def blocks(self) -> tuple[Block, ...]:

@@ -1,5 +1,7 @@
 """Pictures that readers get wrong: the right reader passes, each wrong one is named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from tlkeras.data import decode
 from tlkeras.errors import ParityError
 from tlkeras.export import compare, predict
 from tlkeras.export.beneath import Yardstick, problem_with_reader
-from tlkeras.export.readings import _KINDS, Reading, problem_with_reading
+from tlkeras.export.readings import _KINDS, Reading, misread, problem_with_reading
 from tlkeras.export.verify import verify
 
 RIGHT = np.tile(np.array([[0.9, 0.1], [0.2, 0.8]]), (4, 1))
@@ -33,6 +35,23 @@ def test_a_mistake_that_would_move_no_more_than_rounding_is_not_looked_for():
     # It would move the answers by 0.7 in the mean: (0.8 + 0.6) / 2.
     assert problem_with_reading(READING, READING.wrong, mean=0.46)
     assert not problem_with_reading(READING, READING.wrong, mean=0.47)
+
+
+def test_what_an_artefact_answers_to_the_plain_pictures_too_is_rounding_and_not_reading():
+    reading = replace(READING, shown=(b"shown",), mistaken=(b"mistaken",))
+
+    def rounds(contents):  # both pictures to the answer that Keras has for the wrong one
+        return reading.wrong
+
+    def tells_apart(contents):
+        return reading.right if contents == reading.shown else reading.wrong
+
+    assert misread(reading, reading.wrong, rounds, mean=0.01) == ""
+    assert (
+        misread(reading, reading.wrong, tells_apart, mean=0.01) == problem_with_reading(reading, reading.wrong, mean=0.01) != ""
+    )
+    coloured = replace(reading, kind="coloured")
+    assert misread(coloured, reading.wrong, rounds, mean=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +80,11 @@ def replace_readings(yardstick, readings):
 
 @pytest.mark.parametrize("number", range(len(_KINDS)), ids=[f"{entry[0]} {entry[1]}" for entry in _KINDS])
 def test_a_reader_with_a_mistake_is_named(number, yardstick, predictor, monkeypatch):
-    kind, mistake, _, misread = _KINDS[number]
+    kind, mistake, _, seen = _KINDS[number]
     chosen = yardstick.readings[number].contents
 
     def read(data, size, *, resize="crop"):
-        return misread(data, size, resize) if data in chosen else decode.decode_image(data, size, resize=resize)
+        return seen(data, size, resize) if data in chosen else decode.decode_image(data, size, resize=resize)
 
     monkeypatch.setattr(predict, "decode_image", read)
     alone = replace_readings(yardstick, yardstick.readings[number : number + 1])

@@ -1,7 +1,7 @@
 """What the outputs on a few hundred examples do not show: the numbers in a quantised file, and how a reader reads."""
 
 import tempfile
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from tlkeras.export.constants import problem_with_constants
 from tlkeras.export.judging import stack_outputs
 from tlkeras.export.mediapipe import convert_mediapipe
 from tlkeras.export.predict import Predictor, predict_images
-from tlkeras.export.readings import Reading, make_readings, problem_with_reading
+from tlkeras.export.readings import Reading, make_readings, misread
 from tlkeras.export.runtimes import Run, open_encoded
 from tlkeras.export.saved_model import save_graph
 from tlkeras.features.litert import convert_saved_model
@@ -82,18 +82,24 @@ def problem_with_reader(predictor: Predictor, yardstick: Yardstick, *, mean: flo
         mean: See `problem_with_reading`.
     """
     opened = open_encoded(predictor.path)
+
+    def predict(contents: tuple[bytes, ...]) -> np.ndarray:
+        return stack_outputs(predict_images(predictor, contents))
+
     for reading in yardstick.readings:
         answers = predict_images(predictor, reading.contents)
         unread = next((answer.problem for answer in answers if answer.problem), "")
         if unread:
             return f"{reading.kind} pictures, which Keras reads, cannot be read ({unread})"
-        if problem := problem_with_reading(reading, stack_outputs(answers), mean=mean):
+        if problem := misread(reading, stack_outputs(answers), predict, mean=mean):
             return problem
-        if opened and (problem := problem_with_reading(reading, _ask(opened, reading), mean=mean)):
-            return f"picture files as they are: {problem}"
+        if opened:
+            ask = partial(_ask, opened)
+            if problem := misread(reading, ask(reading.contents), ask, mean=mean):
+                return f"picture files as they are: {problem}"
     return ""
 
 
-def _ask(opened: tuple[metadata.Embedded, Run], reading: Reading) -> np.ndarray:
+def _ask(opened: tuple[metadata.Embedded, Run], contents: tuple[bytes, ...]) -> np.ndarray:
     embedded, run = opened
-    return run(np.array(reading.contents, object))[embedded.contract["output"]["name"]]
+    return run(np.array(contents, object))[embedded.contract["output"]["name"]]

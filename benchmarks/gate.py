@@ -181,8 +181,8 @@ class Gate:
         reasons = refused([*first, *(artifact for _, artifact in self.planted)], self.model, self.splits.test)
         for kind, artifact in self.planted:
             moved = effect(artifact.target, self.answers[artifact.target], answers(artifact, self.splits.test))
-            if kind.startswith(("contract", "label", "vocab.txt", "bytes")):
-                moved["allowed"] = False  # an app reads them, whatever `predict` does
+            if kind.startswith(("contract", "label", "vocab.txt", "bytes", "similarity")):
+                moved["allowed"] = False  # an app reads them, or refuses by them, whatever the probabilities do
             self.rows.append(self._row(kind, artifact.target, reasons.get(artifact.path, ""), moved))
         found, self.rows, self.planted = self.rows, [], []
         self.count += len(found)
@@ -195,7 +195,11 @@ class Gate:
 
 def plant_files(gate: Gate) -> None:
     """Change what travels with the LiteRT models, and the files themselves."""
-    changes = {**defects.FILES, **(defects.IMAGE_FILES if gate.modality == "image" else defects.TEXT_FILES)}
+    changes = {
+        **defects.FILES,
+        **defects.REJECTION,
+        **(defects.IMAGE_FILES if gate.modality == "image" else defects.TEXT_FILES),
+    }
     for target in [target for target in gate.right if target != "saved_model"]:
         path = gate.right[target].path
         embedded = metadata.read_tflite(path)
@@ -278,11 +282,13 @@ def plant_readers(gate: Gate) -> None:
 
 
 def plant_into_files(modality: str, folder: Path, done: Kinds) -> Iterator[Rows]:
-    """Plant into the files of one model, the reader and the calibration."""
+    """Plant into the files of one calibrated model, what it compares inputs with, the reader and int8's calibration."""
     splits = data(modality)
-    gate = Gate(modality, train(modality, splits), splits, folder)
+    gate = Gate(modality, tl.calibrate(train(modality, splits), splits), splits, folder)
     if "labels.txt: reversed" not in done:
         plant_files(gate)
+        for kind, plant in defects.SIMILARITY.items():
+            gate.add(kind, plant)
         yield gate.finish()
     if modality == "image" and "calibration: one class" not in done:
         plant_readers(gate)

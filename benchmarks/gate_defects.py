@@ -267,6 +267,24 @@ def _other_line_order(data: bytes) -> bytes:
     return b"".join(reversed(data.splitlines(keepends=True)))
 
 
+def _rejection(parts: Parts, **fields: Any) -> Parts:
+    return _terms(parts, rejection={**parts[1]["rejection"], **fields})
+
+
+def _another_bank(change: Callable[[np.ndarray], np.ndarray]) -> Plant:
+    """Change the features of training examples that inputs are compared with."""
+    return lambda model: replace(model, familiar=replace(model.familiar, bank=change(model.familiar.bank)))  # type: ignore[type-var]
+
+
+SIMILARITY: dict[str, Plant] = {
+    "similarity: the first example only": _another_bank(lambda bank: np.repeat(bank[:1], len(bank), axis=0)),
+    "similarity: features in another order": _another_bank(lambda bank: bank[:, ::-1].copy()),
+    "similarity: of opposite sign": _another_bank(lambda bank: -bank),
+}
+REJECTION: dict[str, Callable[[Parts], Parts]] = {
+    "contract: rejection threshold": lambda parts: _rejection(parts, threshold=parts[1]["rejection"]["threshold"] - 0.05),
+    "contract: no rejection": lambda parts: _terms(parts, rejection=None),
+}
 FILES: dict[str, Callable[[Parts], Parts]] = {
     "contract: labels reversed": lambda parts: _terms(parts, labels=parts[1]["labels"][::-1]),
     "contract: one label missing": lambda parts: _terms(parts, labels=parts[1]["labels"][:-1]),

@@ -16,7 +16,6 @@ from tlkeras.strategies.phases import Phase
 from tlkeras.strategies.table import plan_phases
 from tlkeras.tasks.classification import build_classifier
 from tlkeras.training.fit import fit
-from tlkeras.training.history import History
 from tlkeras.training.refit import phases_again, refit
 
 SPLITS = square_splits()
@@ -110,10 +109,6 @@ def test_a_refit_is_a_training_on_all_examples_from_the_beginning(tmp_path):
         np.testing.assert_allclose(a, b, atol=1e-6)
     assert any(np.abs(a - b).max() > 1e-3 for a, b in zip(measured, model.network.get_weights(), strict=True))
     assert json.loads((tmp_path / "refit.json").read_text())["examples"] == 150
-
-
-def test_without_the_beginning_nothing_is_refitted():
-    assert refit(_model(), SPLITS, [HEAD], History()) is None
 
 
 @pytest.mark.parametrize("options", [{"after": "soup"}, {"schedule": "plateau"}])

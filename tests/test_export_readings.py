@@ -69,7 +69,7 @@ def test_right_answers_are_those_of_the_decoder_of_training(yardstick, predictor
     for reading in yardstick.readings:
         answers = predict.predict_images(predictor, reading.contents)
         np.testing.assert_allclose(np.stack([one.probabilities for one in answers]), reading.right, atol=1e-5)
-    assert problem_with_reader(predictor, yardstick, mean=0.0) == ""
+    assert problem_with_reader(predictor, None, yardstick, mean=0.0) == ""
 
 
 def replace_readings(yardstick, readings):
@@ -88,7 +88,7 @@ def test_a_reader_with_a_mistake_is_named(number, yardstick, predictor, monkeypa
 
     monkeypatch.setattr(predict, "decode_image", read)
     alone = replace_readings(yardstick, yardstick.readings[number : number + 1])
-    assert problem_with_reader(predictor, alone, mean=1e-5) == f"{kind} pictures are read {mistake} (share 1.00)"
+    assert problem_with_reader(predictor, None, alone, mean=1e-5) == f"{kind} pictures are read {mistake} (share 1.00)"
 
 
 def test_a_reader_that_cannot_read_a_kind_is_named(yardstick, predictor, monkeypatch):
@@ -98,7 +98,7 @@ def test_a_reader_that_cannot_read_a_kind_is_named(yardstick, predictor, monkeyp
         raise ValueError("no PNG here")
 
     monkeypatch.setattr(predict, "decode_image", read)
-    problem = problem_with_reader(predictor, yardstick, mean=0.01)
+    problem = problem_with_reader(predictor, None, yardstick, mean=0.01)
     assert problem == "transparent pictures, which Keras reads, cannot be read (no PNG here)"
 
 

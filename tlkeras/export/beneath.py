@@ -15,7 +15,7 @@ from tlkeras.export.judging import stack_outputs
 from tlkeras.export.mediapipe import convert_mediapipe
 from tlkeras.export.predict import Predictor, predict_images
 from tlkeras.export.readings import Reading, make_readings, misread
-from tlkeras.export.runtimes import Run, open_encoded
+from tlkeras.export.runtimes import Run
 from tlkeras.export.saved_model import save_graph
 from tlkeras.features.litert import convert_saved_model
 
@@ -73,15 +73,17 @@ def problem_with_numbers(path: Path, target: str, yardstick: Yardstick) -> str:
     return problem_with_constants(content, expected, tuned=tuned, corrected=corrected)
 
 
-def problem_with_reader(predictor: Predictor, yardstick: Yardstick, *, mean: float) -> str:
+def problem_with_reader(
+    predictor: Predictor, opened: tuple[metadata.Embedded, Run] | None, yardstick: Yardstick, *, mean: float
+) -> str:
     """Say which pictures an artefact is given wrongly, by `predict` or by the graph of a SavedModel; empty where none is.
 
     Args:
         predictor: The loaded artefact.
+        opened: What `open_encoded` returned for it.
         yardstick: What to hold it against.
         mean: See `problem_with_reading`.
     """
-    opened = open_encoded(predictor.path)
 
     def predict(contents: tuple[bytes, ...]) -> np.ndarray:
         return stack_outputs(predict_images(predictor, contents))

@@ -19,7 +19,6 @@ from tlkeras.export.material import Material
 from tlkeras.export.saved_model import save_graph
 from tlkeras.export.tflite import write_tflite
 from tlkeras.export.verify import compare_with_keras
-from tlkeras.features.litert import convert_saved_model
 
 if TYPE_CHECKING:
     from tlkeras.data.examples import Examples
@@ -95,7 +94,7 @@ def _write_corrected(material: Material, calibrated: Path, path: Path) -> dict[s
     embedded = metadata.read_tflite(calibrated)
     content = calibrated.read_bytes()[: embedded.contract["model"]["size_bytes"]]
     batches = [batch["image"] for batch in calibration_inputs(material.model, material.examples())()][:_MEASURED]
-    corrected = correct_biases(content, convert_saved_model(material.graph), np.concatenate(batches))
+    corrected = correct_biases(content, material.float32, np.concatenate(batches))
     terms = {name: value for name, value in embedded.contract.items() if name != "model"} | {"bias_correction": True}
     path.write_bytes(metadata.seal_tflite(corrected, terms, embedded.files))
     return terms

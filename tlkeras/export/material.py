@@ -1,8 +1,11 @@
 """What the writers of all export targets are given."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tlkeras.features.litert import convert_saved_model
 
 if TYPE_CHECKING:
     from tlkeras.data.examples import Examples
@@ -26,6 +29,11 @@ class Material:
     calibration: "Examples | None" = None
     validation: "Examples | None" = None
     max_drop: float | None = None
+
+    @cached_property
+    def float32(self) -> bytes:
+        """The LiteRT model in float32; it is converted once."""
+        return convert_saved_model(self.graph)
 
     def examples(self) -> "Examples":
         """Return the calibration examples.

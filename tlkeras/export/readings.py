@@ -60,15 +60,18 @@ def make_readings(model: "TransferModel", examples: Examples) -> tuple[Reading, 
     size, resize = model.source.input_size, model.source.resize
     chosen = np.unique(np.linspace(0, len(examples) - 1, _COUNT).astype(int))
     squares = [_square(examples, int(row), 2 * size) for row in chosen]
-    readings = []
-    for kind, mistake, encode, misread in _KINDS:
-        contents = tuple(encode(square) for square in squares)
-        right = np.stack([decode_image(content, size, resize=resize) for content in contents])
-        wrong = np.stack([misread(content, size, resize) for content in contents])
-        outputs = run_keras(model, Rows(np.concatenate([right, wrong])))
-        plain = [tuple(as_png(picture) for picture in pictures) for pictures in (right, wrong)]
-        readings.append(Reading(kind, mistake, contents, *np.split(outputs, 2), *plain))
-    return tuple(readings)
+    files = [tuple(encode(square) for square in squares) for _, _, encode, _ in _KINDS]
+    seen = []
+    for contents, (_, _, _, misread) in zip(files, _KINDS, strict=True):
+        seen.append(np.stack([decode_image(content, size, resize=resize) for content in contents]))
+        seen.append(np.stack([misread(content, size, resize) for content in contents]))
+    # All in one call: the network is compiled once.
+    outputs = np.split(run_keras(model, Rows(np.concatenate(seen))), len(seen))
+    plain = [tuple(as_png(picture) for picture in pictures) for pictures in seen]
+    return tuple(
+        Reading(kind, mistake, files[i], outputs[2 * i], outputs[2 * i + 1], plain[2 * i], plain[2 * i + 1])
+        for i, (kind, mistake, _, _) in enumerate(_KINDS)
+    )
 
 
 def problem_with_reading(reading: Reading, outputs: np.ndarray, *, mean: float) -> str:

@@ -49,7 +49,9 @@ def read_reference(model: "TransferModel", examples: Examples) -> Reference:
     """
     from tlkeras.features.inputs import read_inputs
 
-    outputs = run_keras(model, read_inputs(examples, model.source))
+    # One pass, where features are needed as well.
+    found = respond(model, examples) if model.familiar else None
+    outputs = found.outputs if found else run_keras(model, read_inputs(examples, model.source))
     if not np.isfinite(outputs).all():
         raise ParityError(
             "The Keras model gives outputs that are not finite, so there is nothing to compare with: train it again."
@@ -60,7 +62,7 @@ def read_reference(model: "TransferModel", examples: Examples) -> Reference:
             f"The Keras model answers the same for all {len(examples)} examples (its outputs differ by {varies:.1g}), "
             "so a comparison would prove nothing. Train it longer, or verify on examples that differ."
         )
-    similar = model.familiar.similarity(respond(model, examples).features) if model.familiar else None
+    similar = model.familiar.similarity(found.features) if model.familiar and found else None
     smallest = model.familiar.smallest if model.familiar else 0.0
     thresholds = threshold_list(model.task, model.classes, model.thresholds)
     return Reference(model.task, model.classes, outputs, target_array(examples), similar, smallest, thresholds)

@@ -36,7 +36,11 @@ def write_tflite(material: Material, path: Path, *, quantize: Quantize = "none",
     uint8 = quantize == "int8" and model.modality == "image" and output == "probabilities"
     if quantize == "int8":
         calibration = calibration_inputs(model, material.examples())
-    content = with_first(convert_saved_model(material.graph, quantize=quantize, calibration=calibration, uint8=uint8), output)
+    if quantize == "none":
+        content = material.float32
+    else:
+        content = convert_saved_model(material.graph, quantize=quantize, calibration=calibration, uint8=uint8)
+    content = with_first(content, output)
     if quantize == "int8":
         dtypes = {"input_dtype": terms["input"]["dtype"], "output_dtype": "uint8" if uint8 else "float32"}
         check_int8(content, **dtypes)

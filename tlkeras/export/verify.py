@@ -11,7 +11,7 @@ import numpy as np
 from tlkeras.data.examples import Examples
 from tlkeras.data.vanished import read_still_there, without_vanished
 from tlkeras.errors import ParityError, TlkerasError
-from tlkeras.export import compare
+from tlkeras.export import compare, metadata
 from tlkeras.export.artifact import Artifact, Parity
 from tlkeras.export.beneath import Yardstick, problem_with_numbers, problem_with_reader
 from tlkeras.export.bounds import BOUNDS, DECODED, FEWEST, Bounds, beyond
@@ -19,7 +19,7 @@ from tlkeras.export.carried import problem_with_carried
 from tlkeras.export.judging import find, judge
 from tlkeras.export.predict import IMAGE_BATCH, load_artifact, predict_images, predict_texts
 from tlkeras.export.reference import Reference, raw_inputs, read_reference
-from tlkeras.export.runtimes import open_encoded
+from tlkeras.export.runtimes import Run, open_encoded
 from tlkeras.files import write_json
 
 if TYPE_CHECKING:
@@ -139,10 +139,11 @@ def _compare(
         answers = (predict_texts if model.modality == "text" else predict_images)(predictor, inputs)
         result = judge(result, bounds, reference, answers, examples)
         if result.passed:
-            problem = problem_with_carried(artifact.path, model) or _problem_with_files(artifact, reference, inputs)
+            opened = open_encoded(artifact.path)
+            problem = problem_with_carried(artifact.path, model) or _problem_with_files(opened, reference, inputs)
             if yardstick and not problem:
                 problem = problem_with_numbers(artifact.path, artifact.target, yardstick)
-                problem = problem or problem_with_reader(predictor, yardstick, mean=result.mean_difference or 0.0)
+                problem = problem or problem_with_reader(predictor, opened, yardstick, mean=result.mean_difference or 0.0)
             result = replace(result, passed=not problem, problem=problem)
     # Whatever a damaged artefact does, the others are still to be checked.
     except Exception as error:
@@ -150,9 +151,8 @@ def _compare(
     return result
 
 
-def _problem_with_files(artifact: Artifact, reference: Reference, inputs: Sequence) -> str:
+def _problem_with_files(opened: tuple[metadata.Embedded, Run] | None, reference: Reference, inputs: Sequence) -> str:
     """Say what is wrong where a SavedModel decodes picture files itself; empty where nothing is, or it does not."""
-    opened = open_encoded(artifact.path)
     if opened is None:
         return ""
     contents = [item if isinstance(item, bytes) else Path(item).read_bytes() for item in inputs]

@@ -261,7 +261,7 @@ def quiet() -> Iterator[None]:
         # Notebooks give TensorFlow's logger a stream of its own.
         logger = logging.getLogger("tensorflow")
         stack.callback(logger.setLevel, logger.level)
-        logger.setLevel(logging.WARNING)
+        logger.setLevel(logging.ERROR)
         for descriptor in (1, 2):
             with contextlib.suppress(OSError):  # a process without stdout or stderr
                 kept = os.dup(descriptor)

@@ -1,0 +1,50 @@
+"""A network that was just compiled is not compiled again, and never answers for another one."""
+
+import numpy as np
+import pytest
+
+import tlkeras as tl
+from tlkeras.evaluation import responses
+from tlkeras.evaluation.responses import respond
+
+SPLITS = tl.load_images("sample:40")
+
+
+@pytest.fixture
+def model():
+    return tl.build_model(tl.load_image_source("tiny_cnn", image_size=33), SPLITS, seed=0)
+
+
+def _outputs(model):
+    from tlkeras.features.engine import run_network
+    from tlkeras.features.inputs import read_inputs
+
+    (found,) = run_network(model.network, [read_inputs(SPLITS.test, model.source)])
+    return found.values
+
+
+def test_the_same_network_is_compiled_once_and_answers_with_the_weights_that_it_has(model, monkeypatch):
+    count = []
+    compile_ = responses.compiled
+    monkeypatch.setattr(responses, "compiled", lambda *given: count.append(1) or compile_(*given))
+    before = respond(model, SPLITS.test).outputs
+    random = np.random.default_rng(0)
+    model.network.set_weights([weight + random.normal(0, 0.1, weight.shape) for weight in model.network.get_weights()])
+    after = respond(model, SPLITS.test)
+    assert len(count) == 1
+    np.testing.assert_allclose(after.outputs, _outputs(model), atol=1e-6)
+    assert np.abs(after.outputs - before).max() > 0.01
+
+
+def test_a_layer_that_got_other_variables_is_compiled_again(model):
+    respond(model, SPLITS.test)
+    layer = model.head.network.get_layer("logits")
+    layer.enable_lora(2)
+    layer.lora_kernel_b.assign(np.ones(layer.lora_kernel_b.shape))
+    np.testing.assert_allclose(respond(model, SPLITS.test).outputs, _outputs(model), atol=1e-6)
+
+
+def test_another_model_is_asked_itself(model):
+    other = tl.build_model(tl.load_image_source("tiny_cnn", image_size=33, seed=5), SPLITS, seed=1)
+    respond(model, SPLITS.test)
+    np.testing.assert_allclose(respond(other, SPLITS.test).outputs, _outputs(other), atol=1e-6)

@@ -1,5 +1,7 @@
 """A network that was just compiled is not compiled again, and never answers for another one."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 
@@ -24,14 +26,13 @@ def _outputs(model):
 
 
 def test_the_same_network_is_compiled_once_and_answers_with_the_weights_that_it_has(model, monkeypatch):
-    count = []
-    compile_ = responses.compiled
-    monkeypatch.setattr(responses, "compiled", lambda *given: count.append(1) or compile_(*given))
+    compile_ = Mock(side_effect=responses.compiled)
+    monkeypatch.setattr(responses, "compiled", compile_)
     before = respond(model, SPLITS.test).outputs
     random = np.random.default_rng(0)
     model.network.set_weights([weight + random.normal(0, 0.1, weight.shape) for weight in model.network.get_weights()])
     after = respond(model, SPLITS.test)
-    assert len(count) == 1
+    assert compile_.call_count == 1
     np.testing.assert_allclose(after.outputs, _outputs(model), atol=1e-6)
     assert np.abs(after.outputs - before).max() > 0.01
 

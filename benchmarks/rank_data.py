@@ -115,14 +115,14 @@ def _mnist(root: Path) -> Pool:
     return _pool(ImageArrays(pixels), labels, tuple("0123456789"))
 
 
-def _fashion(root: Path) -> Pool:
+def _fashion(root: Path, count: int = 6000) -> Pool:
     folder = root / "usr/share/datasets/fashion-mnist"
     with gzip.open(folder / "train-images-idx3-ubyte.gz") as stream:
         pixels = np.frombuffer(stream.read(), np.uint8, offset=16).reshape(-1, 28, 28)
     with gzip.open(folder / "train-labels-idx1-ubyte.gz") as stream:
         labels = np.frombuffer(stream.read(), np.uint8, offset=8)
     names = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
-    return _pool(ImageArrays(pixels[:6000]), labels[:6000], names)
+    return _pool(ImageArrays(pixels[:count]), labels[:count], names)
 
 
 def _digits(root: Path) -> Pool:
@@ -183,6 +183,7 @@ DATA_SETS: dict[str, dict[str, Callable[[Path], Pool]]] = {
         "textiles": _textiles,
         "mnist": _mnist,
         "fashion": _fashion,
+        "fashion_12000": lambda root: _fashion(root, 12_000),
         "digits": _digits,
     },
     "text": {

@@ -45,6 +45,7 @@ ARMS = {
 TASKS = {
     "clipart_topics": ("image", 129),
     "silhouettes": ("image", 97),
+    "fashion_12000": ("image", 97),
     "newsgroups_20": ("text", 128),
     "reviews": ("text", 64),
 }

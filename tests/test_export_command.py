@@ -13,7 +13,7 @@ from tlkeras.cli import main
 from tlkeras.errors import DataError, TlkerasError
 from tlkeras.evaluation.limits import Limits
 from tlkeras.evaluation.metrics import Measure
-from tlkeras.export import export_command, tflite
+from tlkeras.export import export_command, material, tflite
 from tlkeras.export.artifact import Artifact, Parity
 from tlkeras.export.benchmark import KEPT, Benchmark, Latency, benchmark_artifact, keep_benchmark, measure_here
 from tlkeras.export.budget import Variant, advise, pick, save_tradeoff
@@ -102,7 +102,7 @@ def test_a_changed_file_of_another_target_loses_its_line(folder):
 
 
 def test_a_refused_file_is_renamed_unlisted_and_exits_with_1(folder, monkeypatch, capsys):
-    right = tflite.convert_saved_model
+    right = material.convert_saved_model
 
     def wrong(*args, **options):
         """The model of another training: the file is whole, and wrong."""
@@ -112,7 +112,7 @@ def test_a_refused_file_is_renamed_unlisted_and_exits_with_1(folder, monkeypatch
         weights[big] *= -1
         return bytes(content)
 
-    monkeypatch.setattr(tflite, "convert_saved_model", wrong)
+    monkeypatch.setattr(material, "convert_saved_model", wrong)
     monkeypatch.setattr(tflite, "add_image_metadata", lambda content, **options: content)
     assert main(["export", str(folder)]) == 1
     error = capsys.readouterr().err

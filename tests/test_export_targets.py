@@ -24,7 +24,7 @@ from tests.export_models import (
 )
 from tlkeras.data.decode import read_pixels
 from tlkeras.errors import TlkerasError
-from tlkeras.export import metadata, targets, tflite
+from tlkeras.export import material, metadata, targets, tflite
 from tlkeras.export.predict import load_artifact, predict_texts
 from tlkeras.export.targets import export_model
 from tlkeras.features.inputs import read_inputs
@@ -172,7 +172,7 @@ def test_a_network_that_cannot_be_converted_leaves_no_file(tmp_path, monkeypatch
     def refuse(*args, **options):
         raise TlkerasError("LiteRT has no operation for Erfinv")
 
-    monkeypatch.setattr(tflite, "convert_saved_model", refuse)
+    monkeypatch.setattr(material, "convert_saved_model", refuse)
     with pytest.raises(TlkerasError, match=r"Erfinv"):
         export_model(image_model(), tmp_path, targets=["tflite_float32"])
     assert [path.name for path in tmp_path.iterdir()] == ["labels.txt"]

@@ -43,7 +43,7 @@ class Job:
         processor = processor_seconds() - self.processor_started
         self._write({"seconds": seconds, "processor_seconds": processor, "val_accuracy": float(accuracy), "what": what})
         if seconds > self.limit:
-            raise OutOfTimeError
+            raise OutOfTimeError(f"{self.limit:.0f} s are over")  # fastai wants to read a message
 
     def done(self, **found: Any) -> None:
         """Write the peak memory of this process and of its largest child, in MB, and what else was found."""

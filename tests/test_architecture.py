@@ -31,6 +31,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("recipes", "scoring", "doctor", "console", "tune_settings"),
     ("recipe_plan", "recipe_tune"),
     ("cli",),
+    ("__main__",),
 )
 RECIPE_IMPORTS = {"dataclasses", "typing", "tlkeras", "tlkeras.cli"}
 HEAVY = {"tensorflow", "keras", "keras_hub", "tensorflow_text", "tensorflow_datasets", "pandas", "sklearn", "matplotlib"}

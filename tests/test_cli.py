@@ -353,3 +353,12 @@ def test_messages_do_not_outlive_the_command(capsys):
     main(["list"])
     assert main(["blocks", "nothing"]) == 2
     assert [item for item in logging.getLogger("tlkeras").handlers if item not in before] == []
+
+
+def test_the_package_run_as_a_module_is_the_command_line():
+    ran = subprocess.run(
+        [sys.executable, "-m", "tlkeras", "sources", "nothing-like-it"], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 2
+    assert "nothing-like-it" in ran.stderr
+    assert "Traceback" not in ran.stderr

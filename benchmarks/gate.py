@@ -334,11 +334,12 @@ def large(folder: Path, done: Kinds) -> Iterator[Rows]:
 
 
 def _clean(model: TransferModel, folder: Path, splits: Splits, kind: str) -> Rows:
+    model = tl.calibrate(model, splits)  # as recipes do, so that each form has its second output
     artifacts, _ = export(model, folder, splits, TARGETS[model.modality])
     row = {"modality": model.modality, "source": model.source.name, "kind": kind}
     found = compare_with_keras(artifacts, model, splits.test)
     shutil.rmtree(folder)
-    numbers = ("label_agreement", "max_difference", "mean_difference", "shift")
+    numbers = ("label_agreement", "max_difference", "mean_difference", "shift", "refusal_agreement", "similarity_difference")
     return [
         {**row, "target": one.target, "refused": one.problem, **{name: getattr(one, name) for name in numbers}} for one in found
     ]

@@ -273,7 +273,13 @@ def _rejection(parts: Parts, **fields: Any) -> Parts:
 
 def _another_bank(change: Callable[[np.ndarray], np.ndarray]) -> Plant:
     """Change the features of training examples that inputs are compared with."""
-    return lambda model: replace(model, familiar=replace(model.familiar, bank=change(model.familiar.bank)))  # type: ignore[type-var]
+
+    def plant(model: TransferModel) -> TransferModel:
+        if model.familiar is None:
+            raise ValueError("There are no training examples to compare with: calibrate the model first.")
+        return replace(model, familiar=replace(model.familiar, bank=change(model.familiar.bank)))
+
+    return plant
 
 
 SIMILARITY: dict[str, Plant] = {

@@ -84,9 +84,9 @@ def share_of_red(batch: np.ndarray) -> np.ndarray:
     return np.stack([1 - red, red], axis=1).astype(np.float32)
 
 
-def text_predictor(run: Callable[[np.ndarray], np.ndarray] | None = None) -> Predictor:
+def text_predictor(run: Callable[[np.ndarray], np.ndarray] | None = None, **terms: Any) -> Predictor:
     """A text model that takes strings: the share of the letter a is the probability of "yes"."""
-    terms = {"input": {"dtype": "string"}, "output": {"name": "probabilities"}}
+    terms = {"input": {"dtype": "string"}, "output": {"name": "probabilities"}, **terms}
     contract = {"task": "classification", **terms, "source": {"name": "tiny"}}
     return Predictor(Path("model"), "text", ("no", "yes"), contract, _named(run or share_of_a))
 

@@ -49,3 +49,30 @@ def test_another_model_is_asked_itself(model):
     other = tl.build_model(tl.load_image_source("tiny_cnn", image_size=33, seed=5), SPLITS, seed=1)
     respond(model, SPLITS.test)
     np.testing.assert_allclose(respond(other, SPLITS.test).outputs, _outputs(other), atol=1e-6)
+
+
+def test_the_same_examples_are_computed_once_until_a_weight_changes(model, monkeypatch):
+    run = Mock(side_effect=responses.run_step)
+    monkeypatch.setattr(responses, "run_step", run)
+    first = respond(model, SPLITS.test)
+    respond(model, SPLITS.val)
+    assert respond(model, SPLITS.test) is first
+    assert run.call_count == 2
+    backwards = SPLITS.test.take(np.arange(len(SPLITS.test))[::-1])
+    np.testing.assert_allclose(respond(model, backwards).outputs, first.outputs[::-1], atol=1e-6)
+    layer = model.head.network.get_layer("logits")
+    layer.bias.assign(np.eye(10)[0])
+    np.testing.assert_allclose(respond(model, SPLITS.test).outputs, _outputs(model), atol=1e-6)
+    assert run.call_count == 4
+
+
+def test_answers_that_take_too_much_memory_are_not_kept(model, monkeypatch):
+    first = respond(model, SPLITS.test)
+    monkeypatch.setattr(responses, "_MOST_BYTES", first.features.nbytes)
+    respond(model, SPLITS.val)
+    assert respond(model, SPLITS.test) is not first
+
+
+def test_kept_answers_cannot_be_changed(model):
+    with pytest.raises(ValueError, match="read-only"):
+        respond(model, SPLITS.test).outputs[:] = 0

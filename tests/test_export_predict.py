@@ -114,18 +114,24 @@ def test_what_is_no_artefact_is_refused_clearly(image_artifacts, tmp_path):
         length = archive.infolist()[0].header_offset
     (tmp_path / "foreign.tflite").write_bytes(content[:length])
     (tmp_path / "folder").mkdir()
+    (tmp_path / "run" / "exports").mkdir(parents=True)
+    for name in ("model_int8.tflite", "model_float16.rejected.tflite"):
+        (tmp_path / "run" / "exports" / name).write_bytes(content)
     expected = {
         "gone.tflite": "no such artefact",
         "notes.tflite": "not a .tflite model",
         "cut.tflite": "cut short",
         "foreign.tflite": "not exported by tlkeras",
         "folder": "not a model that tlkeras exported",
+        "run": f"Give one of them: {tmp_path}/run/exports/model_int8.tflite",
+        "run/exports": f"Give one of them: {tmp_path}/run/exports/model_int8.tflite",
     }
     for name, words in expected.items():
         with pytest.raises(ArtifactError) as caught:
             load_artifact(tmp_path / name)
         assert words in str(caught.value)
         assert name in str(caught.value)
+        assert "rejected" not in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["image", "text"])

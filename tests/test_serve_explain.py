@@ -92,3 +92,11 @@ def test_the_word_that_counts_has_the_drop_worked_out_by_hand():
 
 def test_a_text_without_words_has_an_explanation_without_words():
     assert _explained(text_predictor(), b'{"text": " "}')["explanation"]["words"] == []
+
+
+def test_the_class_that_was_decided_for_is_explained_also_where_its_threshold_is_low():
+    output = {"name": "probabilities", "thresholds": [0.7, 0.3]}
+    answer = _explained(text_predictor(output=output), json.dumps({"text": "aaaa bbbbb"}).encode())
+    assert (answer["label"], answer["probability"]) == ("yes", pytest.approx(0.4))
+    assert answer["explanation"]["of"] == "yes"
+    assert answer["explanation"]["words"][0]["drop"] == pytest.approx(0.4)

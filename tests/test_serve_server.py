@@ -7,17 +7,21 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.export_models import exported_images, image_examples, write_pictures
+from tests.export_models import exported_images, image_examples, image_model, write_pictures
 from tests.serving import picture
 from tlkeras.cli import main
 from tlkeras.errors import TlkerasError
 from tlkeras.export.predict import load_artifact, predict_images
+from tlkeras.export.targets import export_model
 from tlkeras.serve import server
 from tlkeras.serve.server import TOKEN_VARIABLE, find_access, open_model
+from tlkeras.tasks.model import Familiar
 
 
 def _start(folder: Path, *words: str, **environment: str) -> tuple[subprocess.Popen, str]:
@@ -137,3 +141,22 @@ def test_an_artefact_alone_has_no_training_examples():
     predictor, find_neighbours = open_model(exported_images()[1].path)
     assert predictor.modality == "image"
     assert find_neighbours is None
+
+
+@pytest.mark.parametrize(("words", "smallest"), [([], 0.5), (["--no-refuse"], None)])
+def test_the_command_answers_none_of_these_unless_told_not_to(words, smallest, tmp_path, monkeypatch):
+    familiar = Familiar(np.eye(5, 8, dtype=np.float16), 0.5)
+    (artifact,) = export_model(replace(image_model(), familiar=familiar), tmp_path, targets=["tflite_float32"])
+    served = []
+
+    class Stopped:
+        async def serve(self, **_):
+            pass
+
+    def make_server(engine, access):
+        served.append(engine.predictor)
+        return Stopped()
+
+    monkeypatch.setattr(server, "make_server", make_server)
+    assert main(["serve", str(artifact.path), "--port", "0", *words]) == 0
+    assert [one.smallest for one in served] == [smallest]

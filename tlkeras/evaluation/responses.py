@@ -1,5 +1,6 @@
 """What a model makes of some examples in one pass: the features that the head reads, its logits, its outputs."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -7,8 +8,7 @@ import numpy as np
 
 from tlkeras.data.examples import Examples
 from tlkeras.features.engine import Step, compiled, run_step
-from tlkeras.features.inputs import read_inputs
-from tlkeras.features.rows import Rows
+from tlkeras.features.inputs import input_keys, read_inputs
 from tlkeras.sources.blocks import chain
 from tlkeras.tasks.model import TransferModel
 
@@ -31,28 +31,64 @@ class Responses:
     outputs: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """The network that was asked last, what it is made of, and its newest answers.
+
+    Calibration, evaluation and verification ask the same network one after the other, and the latter two the same examples.
+    """
+
+    made_of: tuple[object, ...]
+    step: Step
+    answers: dict[bytes, Responses]
+
+
+_MOST_BYTES = 64_000_000
+"""What kept answers may take in memory."""
+_last: _Asked | None = None
+
+
 def respond(model: TransferModel, examples: Examples) -> Responses:
-    """Compute features, logits and outputs of some examples, in inference mode."""
-    rows = read_inputs(examples, model.source)
-    return Responses(*(found.values for found in run_step(_step(model, rows), [rows])))
+    """Compute features, logits and outputs of some examples, in inference mode; what was just computed is not computed again.
 
-
-_last: tuple[tuple[object, ...], Step] | None = None
-"""What was compiled last, and from what: calibration, evaluation and verification ask the same network one after the other."""
-
-
-def _step(model: TransferModel, rows: Rows) -> Step:
-    """Compile, which takes a second or more, unless it was just done for the same networks and variables."""
+    The arrays are shared by all who ask and cannot be written to.
+    """
     global _last
     blocks = [block.network for block in (*model.source.blocks, model.pool, model.head)]
-    made_of = (model.network, *blocks, *model.network.variables, rows.values.dtype)
-    if (
-        _last is None
-        or len(_last[0]) != len(made_of)
-        or any(one is not other for one, other in zip(_last[0], made_of, strict=True))
+    made_of = (model.network, *blocks, *model.network.variables)
+    known = _last if _last and _are_same(_last.made_of, made_of) else None
+    key = _key(model, examples)
+    if known and key in known.answers:
+        return known.answers[key]
+    rows = read_inputs(examples, model.source)
+    if known is None:  # to compile takes a second or more
+        known = _last = _Asked(made_of, compiled(response_network(model), [rows]), {})
+    found = Responses(*(found.values for found in run_step(known.step, [rows])))
+    _keep(known.answers, key, found)
+    return found
+
+
+def _are_same(some: tuple[object, ...], others: tuple[object, ...]) -> bool:
+    return len(some) == len(others) and all(one is other for one, other in zip(some, others, strict=True))
+
+
+def _key(model: TransferModel, examples: Examples) -> bytes:
+    """Return what the answers depend on: what the network reads, and the values of its weights."""
+    digest = hashlib.blake2b(input_keys(examples, model.source).tobytes(), digest_size=16)
+    for variable in model.network.variables:
+        digest.update(variable.numpy().tobytes())
+    return digest.digest()
+
+
+def _keep(answers: dict[bytes, Responses], key: bytes, found: Responses) -> None:
+    """Keep answers, and let the oldest go that there is no room for."""
+    for array in (found.features, found.logits, found.outputs):
+        array.setflags(write=False)
+    answers[key] = found
+    while (
+        answers and sum(one.features.nbytes + one.logits.nbytes + one.outputs.nbytes for one in answers.values()) > _MOST_BYTES
     ):
-        _last = made_of, compiled(response_network(model), [rows])
-    return _last[1]
+        del answers[next(iter(answers))]
 
 
 def response_network(model: TransferModel) -> "keras.Model":

@@ -32,6 +32,7 @@ def open_artifact(path: Path, *, threads: int | None = None) -> tuple[Embedded, 
     if path.suffix == ".mlpackage":
         raise ArtifactError(f"{path} is a Core ML package, which runs on Apple's systems only. Give another artefact.")
     if path.is_dir():
+        _refuse_run(path)
         embedded = read_saved_model(path)
         return embedded, _saved_model(path, embedded)
     if path.suffix == ".onnx":
@@ -41,6 +42,14 @@ def open_artifact(path: Path, *, threads: int | None = None) -> tuple[Embedded, 
         return embedded, lambda batch: run_onnx(session, embedded.contract, batch)
     embedded = _read_file(path)
     return embedded, _litert(path, embedded, threads)
+
+
+def _refuse_run(folder: Path) -> None:
+    """Name the exports where a folder is a run, or holds exports, and is none itself."""
+    models = sorted({*folder.glob("*.tflite"), *(folder / "exports").glob("*.tflite")})
+    inside = [str(path) for path in models if ".rejected" not in path.suffixes]
+    if inside:
+        raise ArtifactError(f"{folder} is a folder with exports, not an export. Give one of them: {', '.join(inside)}")
 
 
 def _similarity_name(embedded: Embedded) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ class Engine:
         """Return the answer, and how much of it hangs on each part of the input."""
         row, text = await self._read(body)
         output, similarity = self._apart(await self.batcher.compute(row))
-        place = int(np.argmax(output))
+        place = self._explained(output)
         explanation = await (
             self._explain_picture(row, output, place) if text is None else self._explain_text(text, output, place)
         )
@@ -114,6 +114,11 @@ class Engine:
         drops = [round(float(output[place] - other[place]), 5) for other in outputs]
         words = [{"text": text[part.start : part.stop], "drop": drop} for part, drop in zip(parts, drops, strict=True)]
         return {"kind": "words", "words": words}
+
+    def _explained(self, output: np.ndarray) -> int:
+        """Return the output that is explained: that of the class that was decided for, else the largest."""
+        decided = self.predictor.answer("", output).label
+        return int(np.argmax(output)) if decided is None else self.predictor.labels.index(decided)
 
     def _apart(self, row: np.ndarray) -> tuple[np.ndarray, float | None]:
         """Return the outputs and the similarity that stand in one row."""

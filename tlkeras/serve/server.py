@@ -41,7 +41,7 @@ def run_server(
     """
     _require_packages()
     access = find_access(host)
-    predictor, find_neighbours = open_model(Path(path))
+    predictor, find_neighbours = open_model(Path(path), refuse=refuse)
     server = make_server(Engine(predictor, limits or Limits(), find_neighbours), access)
     with listen(host, port) as bound:
         _announce(predictor.path, bound, host, access)

@@ -285,14 +285,16 @@ def test_several_labels_and_values_are_ranked_by_their_own_scores(splits):
         assert found.sources[0].score.value > found.sources[1].score.value
 
 
-def test_the_static_list_goes_by_accuracy_where_all_have_one_and_by_size_where_not():
-    small = _source("small", 2, facts={"accuracy": "0.9 top-1"})
+def test_the_static_list_goes_by_accuracy_where_all_have_one_of_the_same_kind_and_by_size_where_not():
+    small = _source("small", 2, facts={"accuracy": "0.9 top-1 on ImageNet (another page)"})
     large = _source("large", 50, facts={"accuracy": "0.751 top-1 on ImageNet (a page)"})
     random = _source("random", 99, pretrained=False, facts={"accuracy": None})
     found = {one.name: one for one in (random, large, small)}
     assert static_order(found) == (["small", "large", "random"], "accuracy on the source data")
     unknown = {**found, "small": replace(small, facts={})}
     assert static_order(unknown) == (["large", "small", "random"], "number of parameters")
+    other = {**found, "small": replace(small, facts={"accuracy": "0.9 accuracy on MNLI (a page)"})}
+    assert static_order(other) == (["large", "small", "random"], "number of parameters")
 
 
 def test_a_name_other_than_rank_is_passed_through_and_a_run_keeps_its_pick(splits, monkeypatch, tmp_path):

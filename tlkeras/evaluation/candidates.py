@@ -111,22 +111,24 @@ def shared_pixels(
 def static_order(sources: Mapping[str, SourceModel]) -> tuple[list[str], str]:
     """Return names in the order of a list that does not look at the data, and what it goes by.
 
-    By accuracy on the source data where each candidate has one, else by size: the larger the better. Random weights come last.
+    By accuracy on the source data where each candidate has one, of the same measure; else by size: the larger the better.
+    Random weights come last.
     """
     accuracies = {name: _accuracy(source) for name, source in sources.items()}
-    pretrained = [name for name, source in sources.items() if source.pretrained]
-    by_accuracy = bool(pretrained) and all(accuracies[name] is not None for name in pretrained)
+    measures = {accuracies[name][1] for name, source in sources.items() if source.pretrained}
+    by_accuracy = len(measures) == 1 and "" not in measures
 
     def key(name: str) -> tuple[bool, float]:
         source = sources[name]
-        return not source.pretrained, -((accuracies[name] or 0.0) if by_accuracy else float(parameters(source)))
+        return not source.pretrained, -(accuracies[name][0] if by_accuracy else float(parameters(source)))
 
     return sorted(sources, key=key), "accuracy on the source data" if by_accuracy else "number of parameters"
 
 
-def _accuracy(source: SourceModel) -> float | None:
-    found = re.match(r"0?\.\d+", str(source.facts.get("accuracy") or ""))
-    return float(found[0]) if found else None
+def _accuracy(source: SourceModel) -> tuple[float, str]:
+    """A source's accuracy and what it is of, as in `(0.751, "top-1 on ImageNet")`; no words where none is known."""
+    found = re.match(r"(0?\.\d+) ([^(]+)", str(source.facts.get("accuracy") or ""))
+    return (float(found[1]), found[2].strip()) if found else (0.0, "")
 
 
 def parameters(source: SourceModel) -> int:

@@ -20,7 +20,11 @@ def list_parts(settings: SourcesSettings) -> Iterator[Part]:
     megabytes = parse_size(settings.max_size) if settings.max_size else None
     rows = list_sources(modality=settings.task, megabytes=megabytes, licence=settings.licence)
     yield _HEADER, [_row(row) for row in rows]
-    yield f"\n{len(rows)} sources. One with its blocks: tlkeras sources NAME    Which one for your data: tlkeras rank DATA"
+    starred = "    *: not as a classifier trained for it" if any(_accuracy(row).endswith("*") for row in rows) else ""
+    yield (
+        f"\n{len(rows)} sources. One with its blocks: tlkeras sources NAME    Which one for your data: tlkeras rank DATA"
+        + starred
+    )
 
 
 def show_one(name: str) -> Iterator[Part]:
@@ -63,8 +67,13 @@ def _row(row: "SourceRow") -> tuple[str, ...]:
     parameters = f"{row.parameters / 1e6:.1f} M" if row.parameters >= 100_000 else f"{row.parameters:,}"
     size = f"{row.input_size} {'tokens' if row.modality == 'text' else 'pixels'}"
     cost = f"{row.macs:,.0f}" if row.macs >= 10 else f"{row.macs:.1f}"
-    accuracy = row.accuracy.split(" ", 1)[0] if row.accuracy and "on ImageNet" in row.accuracy else ""
-    return row.name, parameters, f"{row.megabytes:,.1f}", cost, size, row.weights, accuracy, row.licence
+    return row.name, parameters, f"{row.megabytes:,.1f}", cost, size, row.weights, _accuracy(row), row.licence
+
+
+def _accuracy(row: "SourceRow") -> str:
+    """Return the accuracy on ImageNet where that is known, with a star where the network was not trained for it alone."""
+    number, _, words = (row.accuracy or "").partition(" top-1 on ImageNet ")
+    return number + ("" if words.startswith("(") else "*") if words else ""
 
 
 def _sheet(row: "SourceRow") -> list[tuple[str, str]]:

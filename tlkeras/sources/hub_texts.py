@@ -152,7 +152,7 @@ def _read(row: Mapping[str, str]) -> HubText:
         source_data=row["data"] or family.data,
         source_task=family.task,
         regularization=family.regularization,
-        accuracy=None,
+        accuracy=row["accuracy"] or None,
         licence=family.licence,
         origin=f"{family.origin}; KerasHub preset",
         litert=family.litert,

@@ -22,6 +22,7 @@ from tlkeras.evaluation.metrics import Measure
 from tlkeras.evaluation.probes import ridge_probe
 from tlkeras.evaluation.rank import draw, pick_source, rank
 from tlkeras.evaluation.ranking import RankedSource, order, words
+from tlkeras.features.pooled import pooled_features
 from tlkeras.plots import save_depth, save_ranking
 from tlkeras.runs import Run
 from tlkeras.sources import trial
@@ -111,6 +112,38 @@ def test_what_a_probe_explains_is_its_r2_from_fits_without_each_example():
     constant = replace(probe, outputs=np.repeat(y.mean(axis=0)[None], 40, axis=0))
     assert explained(constant, y).mean() == pytest.approx(0)
     assert (explained(replace(probe, outputs=y), y) == 1).all()
+
+
+def test_candidates_that_are_clearly_behind_after_the_first_examples_end_there(splits, monkeypatch):
+    monkeypatch.setattr(ranks, "FIRST", 30)
+    seen: dict[str, list[int]] = {}
+
+    def features(ready, part, **options):
+        seen.setdefault(ready.source.name, []).append(len(part))
+        return pooled_features(ready, part, **options)
+
+    monkeypatch.setattr(measured, "pooled_features", features)
+    sources = [
+        _source(name, *widths) for name, *widths in (("worst", 1, 1, 1), ("sees",), ("blind", 2, 2, 2), ("sees too", 27))
+    ]
+    found = rank(splits, sources, facts=False)
+    assert seen == {"worst": [30, 90], "sees": [30, 90, 30], "blind": [30], "sees too": [30, 90]}  # "sees" again: the null
+    assert {one.name for one in found.sources[:2]} == {"sees", "sees too"}
+    assert {one.name: one.score.n for one in found.sources[2:]} == {"worst": 90, "blind": 30}
+    assert [one.places for one in found.sources[2:]] == [(3, 4), (3, 4)]
+    assert all(one.behind.n == 30 and one.behind.low > measured.MARGIN and not one.tied for one in found.sources[2:])
+    assert found.null and found.gain
+    assert (found.n, found.null.n, found.gain.n) == (90, 30, 30)
+    whole = rank(splits, [_source("blind", 2, 2, 2)], limit=30, facts=False, null=False).sources[0]
+    assert found.sources[-1 if found.sources[-1].name == "blind" else -2].scores == whole.scores
+
+
+def test_one_that_is_behind_by_little_or_by_chance_is_measured_to_the_end():
+    generator = np.random.default_rng(0)
+    level, noise = np.full(300, 0.5), generator.normal(0, 0.1, 300)
+    best = FeatureScores(level, level, {})
+    for gap, spread, expected in ((0.2, noise, True), (0.04, 0 * noise, False), (0.08, 9 * noise, False), (-0.2, noise, False)):
+        assert measured.trails(FeatureScores(level, level - gap + spread - spread.mean(), {}), best) is expected
 
 
 def test_candidates_beyond_a_limit_are_left_out_with_the_reason(ranking):

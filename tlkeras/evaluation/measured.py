@@ -16,7 +16,7 @@ from tlkeras.evaluation.feature_scores import FeatureScores, score_features
 from tlkeras.evaluation.limits import Limits
 from tlkeras.evaluation.metrics import Measure
 from tlkeras.evaluation.name_similarity import NameSimilarity, can_compare_names, compare_names
-from tlkeras.evaluation.ranking import order
+from tlkeras.evaluation.ranking import mean_with_interval
 from tlkeras.features.distance import Distance, domain_distances
 from tlkeras.features.pooled import FeaturePass, noise, pooled_features, prepare
 from tlkeras.features.rows import Rows
@@ -32,6 +32,12 @@ log = logging.getLogger("tlkeras")
 BOUNDARIES = 3
 """The uppermost block boundaries whose features the ridge probe reads; see docs/rank.md for how that was chosen."""
 
+FIRST = 300
+"""The examples that every candidate is probed on; as many as the benchmarks of docs/rank.md found its order with."""
+
+MARGIN = 0.05
+"""A candidate is given up after the first examples if it explains so much less than the best so far, beyond chance."""
+
 
 def _cuts(source: SourceModel) -> range:
     return range(max(1, len(source.blocks) - BOUNDARIES + 1), len(source.blocks) + 1)
@@ -44,6 +50,8 @@ class Measured:
     Attributes:
         source: The source model.
         scores: Its scores.
+        first: Those of the ridge probe on the first examples alone.
+        ended: Whether it was given up after these, so that they are all its scores are of.
         latency: Milliseconds for one example; None where it was not measured or LiteRT cannot run it.
         names: See `RankedSource.names`.
         distances: See `RankedSource.distances`.
@@ -53,6 +61,8 @@ class Measured:
 
     source: SourceModel
     scores: FeatureScores
+    first: FeatureScores
+    ended: bool
     latency: float | None
     names: NameSimilarity | None
     distances: Mapping[str, Distance]
@@ -68,9 +78,11 @@ def objection(name: str, modality: str, limits: Limits) -> str | None:
 
 def measure(
     load: Load,
+    first: Examples,
     examples: Examples,
     splits: Splits,
     *,
+    best: FeatureScores | None,
     limits: Limits,
     scores: Collection[str],
     facts: bool,
@@ -80,8 +92,10 @@ def measure(
 
     Args:
         load: Loads it.
-        examples: Whose features are probed.
+        first: Whose features are probed first; where it trails the best so far, it ends there.
+        examples: Whose features are probed then: the first and others, or the first themselves.
         splits: The data that they are from.
+        best: `Measured.first` of the best so far; None for the first candidate.
         limits: What it must keep to.
         scores: See `score_features`.
         facts: Whether to measure latency, distances and the similarity of names.
@@ -100,16 +114,29 @@ def measure(
     reason = limits.too_slow(latency)
     if reason:
         return reason
-    (*below, features), computed = pooled_features(ready, examples, read=read)
+    (*below, features), computed = pooled_features(ready, first, read=read)
+    early = score_features(features, first, splits, source, below=below, scores=scores if first is examples else ())
+    ended = first is not examples and best is not None and trails(early, best)
+    if first is not examples and not ended:
+        (*below, features), more = pooled_features(ready, examples, read=read)
+        computed += more
+    chosen = first if ended else examples
     return Measured(
         source=source,
-        scores=score_features(features, examples, splits, source, below=below, scores=scores),
+        scores=early if first is examples else score_features(features, chosen, splits, source, below=below, scores=scores),
+        first=early,
+        ended=ended,
         latency=latency,
         names=_names(source, splits) if facts else None,
         distances=_distances(ready, features) if facts else {},
         seconds=time.monotonic() - started,
         computed=computed,
     )
+
+
+def trails(found: FeatureScores, best: FeatureScores) -> bool:
+    """Say whether a candidate explains less than another of the same examples, by more than `MARGIN` and chance."""
+    return bool(mean_with_interval(best.explained - found.explained).low > MARGIN)
 
 
 def _names(source: SourceModel, splits: Splits) -> NameSimilarity | None:
@@ -128,14 +155,14 @@ def _distances(ready: FeaturePass, features: np.ndarray) -> Mapping[str, Distanc
 
 
 def against_random(
-    best: Measured, load: Load, examples: Examples, splits: Splits, *, seed: int, read: Read | None = None
+    best: Measured, load: Load, first: Examples, splits: Splits, *, seed: int, read: Read | None = None
 ) -> tuple[Measure | None, Measure | None]:
     """Return the score of the best one's architecture with random weights, and what the best has more.
 
     Args:
         best: The first of the ranking.
         load: Loads it.
-        examples: Whose features are probed.
+        first: Whose features are probed: the first examples.
         splits: The data that they are from.
         seed: Seed of the random weights.
         read: See `pooled_features`.
@@ -150,6 +177,6 @@ def against_random(
     except TlkerasError as error:
         log.warning("The best one is not compared with random weights: %s", error)
         return None, None
-    (*below, features), _ = pooled_features(prepare(twin, _cuts(twin)), examples, read=read)
-    scores = score_features(features, examples, splits, twin, below=below, scores=()).examples
-    return order({"null": scores}, seed=seed).scores["null"], paired_gain(best.scores.examples, scores, seed=seed)
+    (*below, features), _ = pooled_features(prepare(twin, _cuts(twin)), first, read=read)
+    scores = score_features(features, first, splits, twin, below=below, scores=()).examples
+    return mean_with_interval(scores, seed=seed), paired_gain(best.first.examples, scores, seed=seed)

@@ -3,19 +3,19 @@
 import json
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from tlkeras.data.examples import Examples, Skipped, Splits
 from tlkeras.errors import WeightsError
-from tlkeras.evaluation.candidates import candidates, licence, megabytes, parameters, shared_pixels, static_order
+from tlkeras.evaluation.candidates import candidates, shared_pixels
 from tlkeras.evaluation.feature_scores import METRICS, SCORES
 from tlkeras.evaluation.limits import Limits
-from tlkeras.evaluation.measured import Measured, against_random, measure, objection
-from tlkeras.evaluation.name_similarity import can_compare_names
-from tlkeras.evaluation.ranking import RankedSource, Ranking, order, words
+from tlkeras.evaluation.measured import FIRST, Measured, against_random, measure, objection
+from tlkeras.evaluation.ranking import Ranking, words
+from tlkeras.evaluation.standings import arrange, progress
 from tlkeras.files import write_json
 from tlkeras.runs import Run
 from tlkeras.sources.model import SourceModel
@@ -45,7 +45,8 @@ def rank(
         splits: The data; only its training examples are looked at.
         sources: Names that `tlkeras sources` lists, paths, or source models; those whose weights are here if not given.
         limits: Candidates beyond them are left out, and the ranking says why.
-        limit: The most examples to look at, drawn in proportion to the classes.
+        limit: The most examples to look at, drawn in proportion to the classes. Of more than 600, candidates that are clearly
+            behind after 300 are given up there.
         image_size: Pixels; each source's own size if not given, less where the pictures are smaller.
         resize: How a picture becomes a square, see `load_image_source`.
         sequence_length: The longest text in tokens; 128 if not given.
@@ -63,6 +64,7 @@ def rank(
     """
     started = time.monotonic()
     examples = draw(splits.train, limit, seed=seed)
+    first = draw(examples, FIRST, seed=seed) if len(examples) > 2 * FIRST else examples
     loads = candidates(splits, sources, image_size=image_size, sequence_length=sequence_length, seed=seed, resize=resize)
     read = shared_pixels(splits, examples, sources, image_size=image_size, resize=resize)
     limits = limits or Limits()
@@ -70,19 +72,22 @@ def rank(
     left_out: list[Skipped] = []
     for name, load in loads.items():
         reason = objection(name, splits.modality, limits)
-        measured = reason or measure(load, examples, splits, limits=limits, scores=scores, facts=facts, read=read)
+        best = max((one.first for one in found.values()), key=lambda one: one.values["explained"], default=None)
+        measured = reason or measure(
+            load, first, examples, splits, best=best, limits=limits, scores=scores, facts=facts, read=read
+        )
         if isinstance(measured, Measured):
             found[name] = measured
-            log.info("%s: %s", name, _progress(measured, METRICS[task_of(splits)[0].name]))
+            log.info("%s: %s", name, progress(measured, METRICS[task_of(splits)[0].name]))
         else:
             left_out.append(Skipped(name, measured))
             log.info("%s is left out: %s", name, measured)
     if not found:
         reasons = "; ".join(f"{one.where}: {one.reason}" for one in left_out)
         raise WeightsError(f"No source model is left to rank. {reasons or 'None has its weights here; see tlkeras sources.'}")
-    ranking = _arrange(found, splits, len(examples), facts, seed)
-    best = ranking.best
-    nulls = against_random(found[best], loads[best], examples, splits, seed=seed, read=read) if null else (None, None)
+    ranking = arrange(found, splits, facts=facts, seed=seed)
+    top = ranking.best
+    nulls = against_random(found[top], loads[top], first, splits, seed=seed, read=read) if null else (None, None)
     return replace(
         ranking,
         null=nulls[0],
@@ -150,59 +155,3 @@ def draw(examples: Examples, limit: int, *, seed: int = 0) -> Examples:
         members = generator.permutation(np.flatnonzero(strata == stratum))
         place[members] = (np.arange(len(members)) + 0.5) / len(members)
     return examples.take(np.sort(np.argsort(place, kind="stable")[:limit]))
-
-
-def _arrange(found: Mapping[str, Measured], splits: Splits, n: int, facts: bool, seed: int) -> Ranking:
-    ordered = order({name: one.scores.explained for name, one in found.items()}, seed=seed)
-    accuracies = order({name: one.scores.examples for name, one in found.items()}, seed=seed).scores
-    static, static_by = static_order({name: one.source for name, one in found.items()})
-    sources = [
-        RankedSource(
-            name=name,
-            score=accuracies[name],
-            explained=ordered.scores[name],
-            behind=ordered.behind[name],
-            places=ordered.places[name],
-            tied=ordered.behind[name].low <= 0,
-            scores=found[name].scores.values,
-            pretrained=found[name].source.pretrained,
-            parameters=parameters(found[name].source),
-            megabytes=megabytes(found[name].source),
-            latency_ms=found[name].latency,
-            input_size=found[name].source.input_size,
-            licence=licence(found[name].source),
-            static=static.index(name) + 1,
-            names=found[name].names,
-            distances=found[name].distances,
-            seconds=found[name].seconds,
-        )
-        for name in ordered.names
-    ]
-    return Ranking(
-        sources=tuple(sources),
-        metric=METRICS[task_of(splits)[0].name],
-        n=n,
-        static_by=static_by,
-        notes=tuple(_missing(sources, splits)) if facts else (),
-        fingerprint=splits.fingerprint,
-    )
-
-
-def _missing(sources: Sequence[RankedSource], splits: Splits) -> list[str]:
-    """What could not be measured, and why."""
-    notes = []
-    unnamed = [one.name for one in sources if one.names is None]
-    if unnamed and splits.classes:
-        reason = "their classes are not known" if can_compare_names() else "minilm_l6 is not installed"
-        notes.append(f"Similarity of class names is not available for {', '.join(unnamed)}: {reason}.")
-    unplaced = [one.name for one in sources if not one.distances]
-    if unplaced:
-        notes.append(f"Distance to the source data is not available for {', '.join(unplaced)}: no sample of it is here.")
-    return notes
-
-
-def _progress(one: Measured, metric: str) -> str:
-    latency = f", {one.latency:.1f} ms" if one.latency is not None else ""
-    values = one.scores.values
-    read = "" if one.computed else ", features read from the cache"
-    return f"explained {values['explained']:.3f}, {metric} {values['ridge']:.3f}{latency}, ranked in {one.seconds:.1f} s{read}"

@@ -23,7 +23,8 @@ class RankedSource:
     Attributes:
         name: Its name.
         score: The ridge probe's score, in units of accuracy; of values, minus the absolute error.
-        explained: What the same probe explains of the targets' variance, 1 at best; the sources stand in this order.
+        explained: What the same probe explains of the targets' variance, 1 at best; the sources stand in this order. Its `n` is
+            smaller than the ranking's where the source was given up after the first examples: such stand at the end.
         behind: What the first explains more than this one, of the same examples.
         places: The first and the last place that it takes in 95 % of the resamples.
         tied: Whether it cannot be told apart from the first with these examples.
@@ -68,7 +69,7 @@ class Ranking:
         metric: What `score` is, in words.
         n: The number of examples that it was measured on.
         static_by: What the list that does not look at the data goes by.
-        null: The score of the first one's architecture with random weights; None where it was not measured.
+        null: The score of the first one's architecture with random weights, on the first examples; None if not measured.
         gain: What the first has more than that null, on the same examples.
         verdict: What all this means, in words.
         left_out: Candidates that were not ranked, and why.
@@ -140,6 +141,11 @@ def order(scores: Mapping[str, np.ndarray], *, seed: int = 0) -> Order:
         },
         places={name: (int(low_place[i]), int(high_place[i])) for i, name in enumerate(names)},
     )
+
+
+def mean_with_interval(scores: np.ndarray, *, seed: int = 0) -> Measure:
+    """Return the mean of some scores, as `order` does it; `scores` is float, shape `(n,)`."""
+    return order({"": scores}, seed=seed).scores[""]
 
 
 def interval(value: float, resampled: np.ndarray, n: int) -> Measure:

@@ -118,7 +118,7 @@ class SharedPixels:
             resize: How a picture becomes a square.
         """
         self._examples, self._resize = examples, resize
-        self._sizes = tuple(sorted(set(sizes)))
+        self._sizes, self._several = tuple(sorted(set(sizes))), len(sizes) > 1
         self._rows = {name: row for row, name in enumerate(examples.ids.tolist())}
         self._pixels: dict[int, np.ndarray] = {}
 
@@ -137,6 +137,6 @@ class SharedPixels:
         if source.modality != "image" or source.resize != self._resize or source.input_size not in self._sizes:
             return False
         needed = len(self._rows) * 3 * sum(size * size for size in self._sizes)
-        # For a few of the pictures, or one size, reading them all at all sizes would not pay.
-        pays = len(self._sizes) > 1 and 2 * count > len(self._rows) and needed < available_bytes() // 4
+        # For a few of the pictures, or one source, reading them all at all sizes would not pay.
+        pays = self._several and 4 * count > len(self._rows) and needed < available_bytes() // 4
         return bool(self._pixels) or pays

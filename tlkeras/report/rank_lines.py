@@ -63,13 +63,18 @@ def ranking_lines(ranking: Ranking) -> Iterator[str]:
     """Yield what the ranking means, what was left out and what could not be measured."""
     if ranking.null is not None and ranking.gain is not None:
         gain = ranking.gain
+        of = f", of {gain.n:,} examples" if gain.n < ranking.n else ""
         yield (
             f"{ranking.best} with random weights: {ranking.null.value:.3f}; the real ones have "
-            f"{100 * gain.value:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+            f"{100 * gain.value:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]{of}"
             if ranking.metric != "minus absolute error"
-            else f"{ranking.best} with random weights: {ranking.null.value:.3f}; the real ones have {gain.value:+.3g}"
+            else f"{ranking.best} with random weights: {ranking.null.value:.3f}; the real ones have {gain.value:+.3g}{of}"
         )
     yield ranking.verdict
+    early = [one for one in ranking.sources if one.score.n < ranking.n]
+    if early:
+        names = ", ".join(one.name for one in early)
+        yield f"Clearly behind after {early[0].score.n:,} examples, of which all their numbers are: {names}."
     for one in ranking.left_out:
         yield f"Left out: {one.where}: {one.reason}"
     yield from ranking.notes

@@ -1,9 +1,7 @@
 """What an app developer gets: golden examples that can fail, programs that agree with them, a guide where names are text."""
 
 import base64
-import contextlib
 import functools
-import http.server
 import io
 import json
 import re
@@ -11,7 +9,6 @@ import runpy
 import shutil
 import subprocess
 import sys
-import threading
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser_tools import MODULES, chromium, require_packages
+from tests.browser_tools import MODULES, chromium, require_packages, web_server
 from tests.export_models import (
     CLASSES,
     exported_images,
@@ -328,30 +325,12 @@ def test_the_browser_packages_are_those_the_guide_names():
     assert {f"{name}@{version}" for name, version in pinned.items()} == {one for names in PACKAGES.values() for one in names}
 
 
-class _QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        """Say nothing."""
-
-
-@contextlib.contextmanager
-def _web_server(folder):
-    handler = functools.partial(_QuietHandler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 def _check_page(browser, folder):
     """Run the page's own check and return its lines."""
     require_packages()
     if not (folder / "app" / "node_modules").exists():
         (folder / "app" / "node_modules").symlink_to(MODULES)
-    with _web_server(folder) as address:
+    with web_server(folder) as address:
         page = browser.new_page()
         page.goto(f"{address}/app/web.html?check")
         page.wait_for_selector("#status:has-text('examples')", timeout=60_000)
@@ -371,7 +350,7 @@ def test_the_web_page_agrees_with_the_golden_examples_in_chromium(exports):
     folder, kind = exports
     if not (folder / "app" / "node_modules").exists():
         (folder / "app" / "node_modules").symlink_to(MODULES)
-    with chromium() as browser, _web_server(folder) as address:
+    with chromium() as browser, web_server(folder) as address:
         page = browser.new_page()
         asked: list[str] = []
         page.on("request", lambda sent: asked.append(sent.url))

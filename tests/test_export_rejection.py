@@ -8,8 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from tests.browser_tools import MODULES, chromium, require_packages, web_server
 from tests.export_models import image_examples, image_model, text_examples, text_model, texts, write_pictures
+from tlkeras.data.examples import Examples, ImageArrays
+from tlkeras.data.targets import NoTargets
 from tlkeras.evaluation.responses import respond
 from tlkeras.export.answers import NONE_OF_THESE, SIMILARITY, read_output
 from tlkeras.export.app import write_app
@@ -35,6 +39,10 @@ def _with_threshold(model, examples):
     # Between two examples, so that no rounding decides.
     low, high = np.sort(similar)[[9, 10]]
     return replace(model, familiar=Familiar(bank.astype(np.float16), float((low + high) / 2), 40)), similar
+
+
+def _pictures_of(*pixels):
+    return Examples(np.arange(len(pixels)).astype(str), ImageArrays(np.stack(pixels)), NoTargets(len(pixels)))
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +144,26 @@ def test_the_app_example_agrees_with_the_golden_examples_on_the_similarity(pictu
     check = [sys.executable, str(app / "classify.py"), "--check"]
     done = subprocess.run(check, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_web_page_refuses_a_foreign_picture_in_chromium(pictures, tmp_path):
+    """Of the own pictures some are refused too; a chessboard is like none of them."""
+    require_packages()
+    model, similar, artifacts, files = pictures
+    folder = tmp_path / "exports"
+    shutil.copytree(artifacts["tflite_float32"].path.parent, folder)
+    app = write_app([replace(artifacts["tflite_float32"], path=folder / "model_float32.tflite")], image_examples())
+    (app / "node_modules").symlink_to(MODULES)
+    board = np.repeat((np.indices((40, 40)).sum(axis=0) // 4 % 2 * 255).astype(np.uint8)[..., None], 3, axis=2)
+    Image.fromarray(board).save(tmp_path / "foreign.png")
+    similarity = model.familiar.similarity(respond(model, _pictures_of(board)).features)[0]
+    assert similarity < model.familiar.smallest
+    with chromium() as browser, web_server(folder) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/app/web.html")
+        page.wait_for_selector("#status:has-text('Ready.')")
+        for file, smaller in ((tmp_path / "foreign.png", True), (files[int(similar.argmax())], False)):
+            page.set_input_files("#input", str(file))
+            page.wait_for_selector("#answer li:has-text('none of these')" if smaller else "#answer li:has-text('%')")
+            lines = page.locator("#answer li").all_inner_texts()
+            assert lines == [f"none of these (similarity {similarity:.3f})"] if smaller else len(lines) == 3

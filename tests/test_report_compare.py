@@ -34,7 +34,7 @@ def found():
 
 def test_the_table_has_a_row_for_each_arm_and_a_column_for_each_size(found):
     header, rows = curve_rows(found)
-    assert header == ("accuracy with", "9 examples", "90 examples", "gap", "seconds")
+    assert header == ("accuracy in % with", "9 examples", "90 examples", "gap", "seconds")
     assert rows[1] == ("fine_tune", "90.0 [79.1, 100.0]", "90.0 [79.1, 100.0]", "+0.0", "2.0")
     *_, last = shown(found)
     assert str(last).startswith("\nTransfer helped: fine_tune against from_scratch, +40.0 points")
@@ -45,6 +45,8 @@ def test_the_page_shows_verdict_costs_and_depth_and_loads_its_picture(found, tmp
     page = render_comparison(found, tmp_path, "tiny", {"recipe": "mine", "data": "<b>photos"})
     (tmp_path / "comparison.html").write_text(page, encoding="utf-8")
     assert "<b>" not in page and "&lt;b&gt;photos" in page and "top 50 %" in page and "was still getting better" in page
+    assert "tlkeras compare mine --data &#39;&lt;b&gt;photos&#39;" in page
+    assert '<span class="big">90.0 %</span>' in page and "79.1 to 100.0 % with 95 % confidence" in page
     with chromium() as browser:
         opened, troubles = browser.new_page(viewport={"width": 380, "height": 800}), []
         opened.on("console", lambda message: troubles.append(message.text))

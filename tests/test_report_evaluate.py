@@ -67,13 +67,14 @@ def test_a_run_read_back_has_its_calibration(trained):
 
 def test_a_column_of_the_table_can_be_sliced_by_afterwards(folder, capsys):
     before = load_evaluation(folder)
-    assert main(["evaluate", str(folder), "--slice", "site", "--fairness", "site"]) == 0
+    assert main(["evaluate", str(folder), "--slice", "site,label", "--fairness", "site"]) == 0
     out = capsys.readouterr().out
     assert "against the rest" in out
     after = load_evaluation(folder)
     assert {one.value for one in after.slices if one.column == "site"} == {"a", "b"}
     assert {one.column for one in after.fairness} == {"site"}
-    assert len(after.slices) == len(before.slices) + 2
+    assert {one.value for one in after.slices if one.column == "label"} == {"good", "bad"}
+    assert len(after.slices) == len(before.slices) + 4
     assert "column:site" in (folder / "predictions.csv").read_text().splitlines()[0]
     assert main(["evaluate", str(folder), "--fairness", "salary"]) == 2
     assert "--slice salary" in capsys.readouterr().err

@@ -12,8 +12,9 @@ from tests.browser_tools import chromium
 from tests.run_folders import EVIL, add_everything, measure, write_run
 from tlkeras.cli import main
 from tlkeras.errors import TlkerasError
-from tlkeras.report.gallery import shades
+from tlkeras.report.gallery import joined, shades
 from tlkeras.report.html import write_report
+from tlkeras.report.in_words import in_words
 from tlkeras.report.model_card import as_markdown
 from tlkeras.report.numbers import facts, gain, interval, number
 from tlkeras.report.page import picture_address
@@ -55,7 +56,8 @@ def test_a_bare_run_shows_its_three_numbers_and_names_what_was_not_measured(tmp_
 def test_everything_that_was_measured_is_shown(full):
     page = Tags((full / "report.html").read_text(encoding="utf-8"))
     shown = " ".join(page.texts)
-    for text in ("Calibration", "0.052", "0.033", "None of these", "Robustness", "70.0 %", "40.0 %", "Privacy", "not by chance",
+    for text in ("Can its probabilities be taken at their word?", "0.052", "0.033", "foreign inputs", "The strongest blur",
+                 "70.0 %", "40.0 %", "Do its answers give its training data away?", "not by chance",
                  "Is it fair to groups?", "Confident mistakes", "Lucky hits", "same label for 100.0% of 8", "6.8 MB",
                  "2.5 ms (2 threads)", "brightness: dark",
                  "1 input was left out", "2 to train on", "3.12.1"):  # fmt: skip
@@ -118,6 +120,40 @@ def test_the_command_can_be_pasted_into_a_shell(tmp_path):
 def test_shades_are_relative_to_the_strongest_token():
     assert shades([["a", 2.0], ["b", -1.0], ["c", 0.1]]) == [("a", 4), ("b", -2), ("c", 0)]
     assert shades([["a", 0.0]]) == [("a", 0)] and shades([]) == []
+
+
+def test_pieces_of_words_are_joined_as_they_are_read():
+    pieces = [("[CLS]", 1), ("alien", 0), ("##ating", 3), (",", 0), ("it", 0), ("'", 0), ("s", 0), ("[SEP]", 0)]
+    read = joined(pieces)
+    assert read[:3] == [("alien", 0, False), ("ating", 3, False), (",", 0, False)]
+    assert read[3:] == [("it", 0, True), ("'", 0, False), ("s", 0, False)]
+    assert joined([("▁alien", 1), ("ating", 2), ("▁it", 0)]) == [("alien", 1, False), ("ating", 2, False), ("it", 0, True)]
+
+
+def test_what_was_measured_is_said_in_words():
+    """Once where the numbers are no more than chance, once where they are."""
+    exact = {"ece": 0.03, "ece_null": 0.02, "ece_null_high": 0.04}
+    told = in_words({
+        "test": {"accuracy": measure(0.75)},
+        "calibration": {**exact, "ece": 0.09, "after": exact},
+        "rejection": {"foreign": "20 photographs", "rejected_own": measure(0.02, spread=0.01),
+                      "rejected_foreign": measure(0.9)},
+        "robustness": [{"corruption": kind, "severity": severity, "metric": measure(value)}
+                       for kind, severity, value in (("blur", 0, 0.9), ("blur", 5, 0.7), ("noise", 0, 0.9), ("noise", 5, 0.4))],
+        "forgetting": {"drift": measure(1e-9), "before": measure(0.5), "after": measure(0.4), "data": "20 photographs"},
+        "privacy": {"auc": measure(0.55, spread=0.06)},
+        "thresholds": {"dog": 0.25},
+    })  # fmt: skip
+    assert "3.0 points away" in told["calibration"] and "before its probabilities were scaled: 9.0" in told["calibration"]
+    assert "can be taken at their word" in told["calibration"]
+    assert told["rejection"] == (
+        "It refuses 2.0 % [1.0 to 3.0 %] of its own test examples, wrongly, "
+        "and 90.0 % [80.0 to 100.0 %] of 20 photographs, rightly.")  # fmt: skip
+    assert told["robustness"] == "The strongest noise does most harm: accuracy goes from 90.0 % to 40.0 %."
+    assert "moved its features by 0 (" in told["forgetting"] and "right in 50.0 % [40.0 to 60.0 %] before" in told["forgetting"]
+    assert "no more than chance" in told["privacy"] and "dog from 0.250 on" in told["thresholds"]
+    sure = in_words({"calibration": {**exact, "ece": 0.05}, "privacy": {"auc": measure(0.7)}})
+    assert "do not take them at their word" in sure["calibration"] and "give something away" in sure["privacy"]
 
 
 def test_the_model_card_has_a_head_that_the_hub_reads_and_only_what_was_measured(full, tmp_path):

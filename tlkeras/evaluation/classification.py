@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlkeras.evaluation.boundary import FEW_MISTAKES, MOST_CLASSES, newcombe, opened, posterior
+from tlkeras.evaluation.boundary import (
+    FEW_MISTAKES,
+    FEW_POSITIVES,
+    MOST_CLASSES,
+    area_interval,
+    opened,
+    posterior,
+    precision_interval,
+)
 from tlkeras.evaluation.intervals import bootstrap_weighted, wilson
 from tlkeras.evaluation.measure import Measure
 
@@ -138,14 +146,16 @@ def _from_counts(hits: np.ndarray, guessed: np.ndarray, true: np.ndarray, presen
 def areas(positive: Sequence[np.ndarray], scores: Sequence[np.ndarray], *, seed: int = 0) -> dict[str, Measure]:
     """Return the area under the ROC curve and the average precision, each the mean over columns, with their intervals.
 
-    The area of one column has Newcombe's interval, everything else a BCa bootstrap interval.
+    The area of one column has the interval of `area_interval`, everything else a BCa bootstrap interval; where a column has
+    fewer than 10 examples to be found, that of the average precision holds that of `precision_interval` too.
 
     Args:
         positive: For each column what is to be found, bool, shape `(n,)`; columns with nothing or all to be found are left out.
         scores: For each column what it is ranked by, float, shape `(n,)`.
         seed: Seed of the bootstrap.
     """
-    ranked = [_ranked(truth, values) for truth, values in zip(positive, scores, strict=True) if 0 < truth.sum() < len(truth)]
+    pairs = [(truth, values) for truth, values in zip(positive, scores, strict=True) if 0 < truth.sum() < len(truth)]
+    ranked = [_ranked(truth, values) for truth, values in pairs]
     if not ranked:
         nothing = Measure(float("nan"), float("nan"), float("nan"), len(positive[0]))
         return {"roc_auc": nothing, "average_precision": nothing}
@@ -157,11 +167,14 @@ def areas(positive: Sequence[np.ndarray], scores: Sequence[np.ndarray], *, seed:
         return np.where(counts > 0, np.where(missing, 0, columns).sum(axis=0) / np.maximum(counts, 1), np.nan)
 
     # Simulated coverage of an area at 20 examples: 96.5 %, and 97.7 % with the expansion for small samples.
-    area, precise = map(opened, bootstrap_weighted(statistics, len(positive[0]), seed=seed, expand=False))
+    area, precise = bootstrap_weighted(statistics, len(positive[0]), seed=seed, expand=False)
+    counts = [int(truth.sum()) for _, truth, _ in ranked]
+    if min(counts) < FEW_POSITIVES or precise.low == precise.high:
+        low, high = precision_interval(precise.value, counts)
+        precise = Measure(precise.value, min(low, precise.low), max(high, precise.high), precise.n)
     if len(ranked) == 1:
-        (_, truth, _), n = ranked[0], area.n
-        area = Measure(area.value, *newcombe(area.value, int(truth.sum()), n - int(truth.sum())), n)
-    return {"roc_auc": area, "average_precision": precise}
+        area = Measure(area.value, *area_interval(*pairs[0], area.value), area.n)
+    return {"roc_auc": opened(area), "average_precision": precise}
 
 
 def _ranked(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """What `tlkeras compare` does: it trains the arms, writes the files and yields what is to be shown."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def compare_parts(
     )
     write_json(folder / "comparison.json", plain(found))
     write_file(folder / "comparison.png", lambda path: save_comparison(found, path))
-    write_text(folder / "comparison.html", render_comparison(found, folder, source.name, recipe))
+    write_text(folder / "comparison.html", render_comparison(found, folder, source.name, {**recipe, **asdict(settings)}))
     yield from shown(found)
     yield f"\nWrote {folder / 'comparison.html'}, comparison.json and comparison.png."
 

@@ -2,13 +2,15 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tlkeras.evaluation.compare import Comparison
 from tlkeras.evaluation.learning_curves import Point
-from tlkeras.report.numbers import number
+from tlkeras.report.numbers import interval, number
 from tlkeras.report.page import picture_address, render_page
+from tlkeras.report.run_values import flags
 from tlkeras.summary import format_size
 
 
@@ -23,23 +25,26 @@ def render_comparison(found: Comparison, folder: Path, source: str, recipe: Mapp
         source=source,
         data=Path(str(recipe.get("data", ""))).name,
         tone="warning" if gain is None else "good" if gain.low > 0 else "error" if gain.high < 0 else "warning",
-        best=_value(found, last[found.best_transfer]) if found.best_transfer else ("not measured", ""),
-        other=_value(found, last[found.best_other]) if found.best_other else ("not measured", ""),
+        best=_alone(found, last[found.best_transfer]) if found.best_transfer else ("not measured", ""),
+        other=_alone(found, last[found.best_other]) if found.best_other else ("not measured", ""),
         gain=_gain(found),
         picture=picture_address(folder, "comparison.png"),
         header=curves[0],
         rows=curves[1],
         costs=[_cost(found, name, points[-1]) for name, points in found.curves.items()],
-        depth=[(share, *_value(found, point), f"{point.seconds:.1f} s") for share, point in sorted(found.depth.items())],
+        chance=number(found.chance, share=found.task != "regression"),
+        worth=[one for one in found.worth if one.times > 1 or not one.at_least],
+        depth=[(share, *_alone(found, point), f"{point.seconds:.1f} s") for share, point in sorted(found.depth.items())],
         goal=None if found.goal is None else number(found.goal, share=True),
-        recipe=" ".join(f"{name} {shlex.quote(str(value))}" for name, value in recipe.items() if value is not None),
+        command=shlex.join(["tlkeras", "compare", str(recipe.get("recipe", "")), *flags(recipe), "--output", "FOLDER"]),
     )
 
 
 def curve_rows(found: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return the learning curves as a table: a row for each arm, a column for each number of examples."""
     sizes = [point.n_train for point in next(iter(found.curves.values()))]
-    header = (f"{found.metric} with", *(f"{size:,} examples" for size in sizes), "gap", "seconds")
+    unit = "" if found.task == "regression" else " in %"
+    header = (f"{found.metric}{unit} with", *(f"{size:,} examples" for size in sizes), "gap", "seconds")
     rows = []
     for name, points in found.curves.items():
         cells = [" ".join(_value(found, point)) for point in points]
@@ -52,6 +57,11 @@ def _value(found: Comparison, point: Point) -> tuple[str, str]:
     factor, digits = (1, 3) if found.task == "regression" else (100, 1)
     value, low, high = (factor * end for end in (point.score.value, point.score.low, point.score.high))
     return f"{value:.{digits}f}", f"[{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _alone(found: Comparison, point: Point) -> tuple[str, str]:
+    share, score = found.task != "regression", asdict(point.score)
+    return number(score["value"], share=share), interval(score, share=share)
 
 
 def _gain(found: Comparison) -> tuple[str, str]:

@@ -38,13 +38,14 @@ def evaluate_parts(path: Path, settings: EvaluateSettings) -> "Iterator[Part]":
     if not steps:
         raise ValueError(f"What is to be measured? Give one or more of {', '.join(f'--{name}' for name in STEPS)}.")
     evaluation = load_evaluation(path)
-    unknown = [name for name in settings.fairness if name not in (*evaluation.columns, *settings.slice)]
+    slices = _names(settings.slice)
+    unknown = [name for name in _names(settings.fairness) if name not in (*evaluation.columns, *slices)]
     if unknown:
         raise ValueError(
             f"Fairness compares the groups of a column. Received: {unknown}. Columns: {sorted(evaluation.columns) or 'none'}. "
             f"Another column of the table is read with --slice: --slice {unknown[0]} --fairness {unknown[0]}"
         )
-    run = load_run(path, slices=settings.slice)
+    run = load_run(path, slices=slices)
     for step in steps:
         evaluation, lines = step(run, evaluation, settings)
         yield from lines
@@ -103,7 +104,7 @@ def _slice(run: FinishedRun, evaluation: Evaluation, settings: EvaluateSettings)
     rows = [
         (one.column, one.value, str(one.n), _said(one.metric), f"{one.difference:+.3f}", f"{one.p_value:.3f}")
         for one in found
-        if one.column in settings.slice
+        if one.column in _names(settings.slice)
     ]
     header = ("column", "value", "n", HEADLINES[evaluation.task], "against the rest", "p, corrected")
     return replace(evaluation, columns=columns, slices=found), [(header, rows)]
@@ -114,7 +115,7 @@ def _fairness(run: FinishedRun, evaluation: Evaluation, settings: EvaluateSettin
         raise ValueError(f"Fairness is measured for one class each. Received: a model of the task {evaluation.task!r}.")
     from tlkeras.evaluation.responses import respond
 
-    columns = {name: evaluation.columns[name] for name in settings.fairness}
+    columns = {name: evaluation.columns[name] for name in _names(settings.fairness)}
     val = run.splits.val
     validation = (slice_columns(val), target_array(val), respond(run.model, val).outputs)
     found = measure_fairness(
@@ -175,6 +176,11 @@ STEPS = {
     "fairness": _fairness,
     "foreign": _foreign,
 }
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    """The columns that `a,b` names."""
+    return tuple(dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip()))
 
 
 def _said(measure: Measure) -> str:

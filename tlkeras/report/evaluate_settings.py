@@ -13,10 +13,10 @@ class EvaluateSettings:
     """Attack the model: can its training examples be told from others by its answers."""
     forgetting: bool = False
     """Load the source model again and measure how far its features have drifted, and its own task where that is at hand."""
-    slice: tuple[str, ...] = ()
-    """Columns of the run's table on whose values the model is measured apart."""
-    fairness: tuple[str, ...] = ()
-    """Columns of predictions.csv (without `column:`) whose groups are compared; needs the extra `fairness`."""
+    slice: str | None = None
+    """Columns of the run's table (`site,camera`) on whose values the model is measured apart."""
+    fairness: str | None = None
+    """Columns of predictions.csv (without `column:`, as `site,age`) whose groups are compared; needs the extra `fairness`."""
     foreign: str | None = None
     """Folder of pictures or table of texts that belong to no class: how often is the answer "none of these"."""
     seed: int = 0

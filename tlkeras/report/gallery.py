@@ -18,6 +18,10 @@ STEPS = 4
 """Shades of an attribution."""
 LONGEST = 600
 """Characters of a text that are shown."""
+MARKS = frozenset(("[CLS]", "[SEP]", "[PAD]", "<s>", "</s>", "<pad>"))
+"""Tokens that stand for no piece of the text."""
+CLOSING, OPENING = frozenset(".,;:!?)]}'’%"), frozenset("([{'’$")
+"""What no space stands before, and after."""
 
 
 def gallery(run: RunRecord) -> list[dict[str, Any]]:
@@ -40,7 +44,7 @@ def _item(run: RunRecord, one: Mapping[str, Any]) -> dict[str, Any]:
         "picture": picture_address(run.path, str(one.get("image") or "")),
         "explanation": picture_address(run.path, str(one.get("explanation") or "")),
         "text": str(one.get("text") or "")[:LONGEST],
-        "tokens": shades(one.get("tokens") or ()),
+        "tokens": joined(shades(one.get("tokens") or ())),
         "neighbours": [
             {
                 "target": near.get("target", ""),
@@ -60,3 +64,20 @@ def shades(tokens: Sequence[Sequence[Any]]) -> list[tuple[str, int]]:
     if not strongest:
         return [(str(token), 0) for token, _ in tokens]
     return [(str(token), round(STEPS * float(value) / strongest)) for token, value in tokens]
+
+
+def joined(tokens: Sequence[tuple[str, int]]) -> list[tuple[str, int, bool]]:
+    """Return tokens as they are read: pieces of words without their signs, and whether a space stands before each.
+
+    WordPiece marks what goes on a word (`##ing`), SentencePiece what begins one (`▁go`); marks of the ends are left out.
+    """
+    kept = [(token, shade) for token, shade in tokens if token not in MARKS]
+    begins = any(token.startswith("▁") for token, _ in kept)
+    found: list[tuple[str, int, bool]] = []
+    before = ""
+    for token, shade in kept:
+        goes_on = token.startswith("##") or token[:1] in CLOSING or before in OPENING
+        space = bool(found) and (token.startswith("▁") if begins else not goes_on)
+        found.append((token.removeprefix("▁").removeprefix("##"), shade, space))
+        before = token
+    return found

@@ -6,7 +6,8 @@ from typing import Any
 from tlkeras.files import write_text
 from tlkeras.report import run_values
 from tlkeras.report.gallery import gallery
-from tlkeras.report.model_card import render_card
+from tlkeras.report.in_words import in_words
+from tlkeras.report.model_card import render_card, source_facts
 from tlkeras.report.numbers import facts, is_share, number, words
 from tlkeras.report.page import picture_address, render_page
 from tlkeras.report.run_record import RunRecord, read_run
@@ -59,6 +60,7 @@ def render_report(run: RunRecord) -> str:
         slices=run_values.slices(run.metrics.get("slices") or []),
         fairness=run.metrics.get("fairness") or [],
         gallery=gallery(run),
+        words=in_words(run.metrics),
         calibration=_calibration(run),
         rejection=list(facts(run.metrics.get("rejection") or {})),
         robustness=_robustness(run),
@@ -68,12 +70,28 @@ def render_report(run: RunRecord) -> str:
         thresholds=list(facts(run.metrics.get("thresholds") or {})),
         pictures={name: picture_address(run.path, f"{name}.png") for name in PICTURES},
         exports=run_values.exports(run),
+        source=_source(run.source),
         command=run_values.command(run),
         versions=versions,
         missing=run_values.not_measured(run),
         worst=WORST,
         number=number,
     )
+
+
+def _source(name: str) -> list[tuple[str, str]]:
+    """What is known of a source model: the model can be no better than what it learnt there, and no less biased."""
+    found = source_facts(name)
+    if found is None:
+        return []
+    return [
+        ("trained on", found.source_data or "nothing: its weights are random"),
+        ("its task there", found.source_task or "none"),
+        ("accuracy there", found.accuracy or "not stated"),
+        ("regularised by", found.regularization or "not stated"),
+        ("parameters", f"{found.parameters:,}"),
+        ("licence", found.licence),
+    ]
 
 
 def _calibration(run: RunRecord) -> list[tuple[str, str]]:

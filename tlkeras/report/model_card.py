@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from tlkeras.report import run_values
+from tlkeras.report.in_words import in_words
 from tlkeras.report.numbers import facts, interval, is_share, number, words
 from tlkeras.report.run_record import RunRecord
 from tlkeras.sources.catalog import SourceRow, list_sources
@@ -40,6 +41,7 @@ def render_card(run: RunRecord) -> str:
         exports=exports,
         phone=next((row["path"] for row in exports if row["passed"] and row["path"].endswith(".tflite")), ""),
         evidence={name: list(facts(_in_short(run.metrics[name]))) for name in _EVIDENCE if run.metrics.get(name)},
+        words=in_words(run.metrics),
         missing=run_values.not_measured(run),
         versions=run.environment.get("versions") or {},
         source=source_facts(run.source),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 SHARES = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "jaccard", "exact_match", "top", "roc_auc")
 """What begins with one of these is a share in `[0, 1]` and shown in per cent; ROC AUC too, which is a probability."""
@@ -15,7 +15,7 @@ def is_share(name: str) -> bool:
     return name.startswith(SHARES)
 
 
-def is_measure(value: Any) -> bool:
+def is_measure(value: Any) -> TypeGuard[Mapping[str, Any]]:
     """Say whether a value of a JSON file is a measure: a number with the ends of its interval and an n."""
     return isinstance(value, Mapping) and {"value", "low", "high", "n"} <= set(value)
 
@@ -77,6 +77,9 @@ def words(name: str) -> str:
         "ece_null_high": "ECE by chance, at most",
         "f1_macro": "F1, macro",
         "f1": "F1",
+        "f1_weighted": "F1, weighted",
+        "f1_micro": "F1, micro",
+        "matthews": "Matthews correlation",
         "rejected_own": "test examples refused, wrongly",
         "rejected_foreign": "foreign inputs refused, rightly",
         "foreign": "foreign inputs",

@@ -27,7 +27,7 @@ def report_parts(runs: Sequence[Path], settings: ReportSettings) -> Iterator[Par
         yield f"Wrote {page} and {page.with_name('README.md')}, the model card."
         return
     found = compare_runs(runs)
-    header = ("run", "source", "differs in", found.measure, "against the first", "better", "worse", "p")
+    header = ("run", "source", "differs in", found.measure, "against the first", "better on", "worse on", "p")
     yield header, list(_rows(found))
     yield found.verdict
     if found.left_out:
@@ -43,16 +43,16 @@ def render_runs(found: RunsCompared) -> str:
     return render_page(
         "runs.html.j2",
         found=found,
-        header=("run", "source", "differs in", found.measure, "against the first", "better", "worse", "p"),
+        header=("run", "source", "differs in", found.measure, "against the first", "better on", "worse on", "p"),
         rows=list(_rows(found)),
     )
 
 
 def _rows(found: RunsCompared) -> Iterator[tuple[str, ...]]:
-    factor, digits = (1, 3) if found.task == "regression" else (100, 1)
+    factor, digits, unit = (1, 3, "") if found.task == "regression" else (100, 1, " %")
     for run in found.runs:
         settings = ", ".join(f"{name} {value}" for name, value in run.settings.items() if name != "source") or "–"
-        start = (run.path, run.source, settings if run.difference else "", f"{factor * run.value:.{digits}f}")
+        start = (run.path, run.source, settings if run.difference else "", f"{factor * run.value:.{digits}f}{unit}")
         if run.difference is None or run.p_value is None:
             yield (*start, "the first", "", "", "")
             continue

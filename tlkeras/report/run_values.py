@@ -194,16 +194,18 @@ def _latency(measured: Mapping[str, Any] | None) -> str:
 
 def command(run: RunRecord) -> str:
     """Return the command that makes the run again."""
-    parts = ["tlkeras", "run", run.recipe]
-    for name, value in run.config.items():
+    return shlex.join(["tlkeras", "run", run.recipe, *flags(run.config)])
+
+
+def flags(config: Mapping[str, Any]) -> list[str]:
+    """Return a configuration as flags of the command line; without its recipe and its place."""
+    words = []
+    for name, value in config.items():
         flag = name.replace("_", "-")
         if name in ("recipe", "output", "resume") or value is None:
             continue
-        if isinstance(value, bool):
-            parts.append(f"--{flag}" if value else f"--no-{flag}")
-        else:
-            parts += [f"--{flag}", str(value)]
-    return shlex.join(parts)
+        words += [f"--{flag}" if value else f"--no-{flag}"] if isinstance(value, bool) else [f"--{flag}", str(value)]
+    return words
 
 
 def not_measured(run: RunRecord) -> dict[str, str]:

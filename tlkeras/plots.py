@@ -161,7 +161,7 @@ def save_ranking(rows: Sequence[Mapping[str, Any]], path: Path, *, metric: str, 
         metric: What the score is.
         null: The score of random weights.
     """
-    from matplotlib.ticker import LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     figure = new_figure(10, max(3.6, 1.2 + 0.3 * len(rows)))
     speed, places = figure.subplots(1, 2, sharey=False, width_ratios=(1.1, 1))
@@ -193,6 +193,7 @@ def save_ranking(rows: Sequence[Mapping[str, Any]], path: Path, *, metric: str, 
     )
     places.set_ylim(len(rows) + 0.6, 0.4)
     places.set_xlabel("explained by the probe, 95 % interval")
+    places.xaxis.set_major_locator(MaxNLocator(5))  # long numbers, where all are close
     speed.set_xlabel("milliseconds an example, LiteRT, one thread")
     speed.set_ylabel(f"{metric} of the probe")
     times = [row["milliseconds"] for row in rows if row["milliseconds"] is not None]

@@ -163,6 +163,7 @@ def test_the_model_card_has_a_head_that_the_hub_reads_and_only_what_was_measured
     assert meta["model-index"][0]["results"][0]["metrics"][0] == {"type": "accuracy", "value": 0.75}
     assert "licence: Apache-2.0" in body and "tlkeras predict exports/model_float16.tflite INPUT" in body
     assert "| accuracy | 75.0 % | 65.0 to 85.0 % | 8 |" in body and "## Privacy" in body and "slices before" not in body
+    assert "\n- blur: 1: 70.0 %, 3: 40.0 %\n" in body
     assert EVIL not in body and r"\<img src=x onerror=document.title='evil'\>" in body
     write_report(write_run(tmp_path / "bare"))
     bare = (tmp_path / "bare" / "README.md").read_text(encoding="utf-8")

@@ -1,14 +1,13 @@
 """The report of a run: `report.html`, one file that a stranger understands, and `README.md`, the model card."""
 
 from pathlib import Path
-from typing import Any
 
 from tlkeras.files import write_text
 from tlkeras.report import run_values
 from tlkeras.report.gallery import gallery
 from tlkeras.report.in_words import in_words
 from tlkeras.report.model_card import render_card, source_facts
-from tlkeras.report.numbers import facts, is_share, number, words
+from tlkeras.report.numbers import facts, number
 from tlkeras.report.page import picture_address, render_page
 from tlkeras.report.run_record import RunRecord, read_run
 from tlkeras.report.tracking import track
@@ -63,7 +62,7 @@ def render_report(run: RunRecord) -> str:
         words=in_words(run.metrics),
         calibration=_calibration(run),
         rejection=list(facts(run.metrics.get("rejection") or {})),
-        robustness=_robustness(run),
+        robustness=run_values.robustness(run),
         forgetting=list(facts({name: value for name, value in forgetting.items() if name != "slices_before"})),
         slices_before=run_values.slices(forgetting.get("slices_before") or []),
         privacy=list(facts(run.metrics.get("privacy") or {})),
@@ -101,14 +100,3 @@ def _calibration(run: RunRecord) -> list[tuple[str, str]]:
     for one in (found, after):
         one.pop("bins", None)
     return [*facts(found), *facts(after, "after scaling")]
-
-
-def _robustness(run: RunRecord) -> list[dict[str, Any]]:
-    """A row for each corruption: what is left at each severity."""
-    found: dict[str, dict[int, str]] = {}
-    name = next(iter(run.metrics.get("test") or {}), "")
-    for one in run.metrics.get("robustness") or []:
-        metric = one["metric"]
-        value = metric["value"] if isinstance(metric, dict) else metric
-        found.setdefault(words(one["corruption"]), {})[one["severity"]] = number(value, share=is_share(name))
-    return [{"corruption": corruption, "values": dict(sorted(values.items()))} for corruption, values in found.items()]

@@ -72,8 +72,8 @@ def _privacy(found: Found) -> str:
     if not is_measure(area):
         return ""
     text = (
-        "Someone who sees its answers and knows the labels takes a training example for likelier to be one than another "
-        f"example in {_share(area)} of cases, where guessing gives 50 %."
+        "Of a training example and another one, someone who sees its answers and knows the labels tells which is which in "
+        f"{_share(area)} of cases, where guessing gives 50 %."
     )
     if is_measure(found_out):
         text += f" They find {_share(found_out)} of the training examples if one in a hundred others may be taken for one."

@@ -40,7 +40,7 @@ def render_card(run: RunRecord) -> str:
         slices=run_values.slices(run.metrics.get("slices") or [])[:10],
         exports=exports,
         phone=next((row["path"] for row in exports if row["passed"] and row["path"].endswith(".tflite")), ""),
-        evidence={name: list(facts(_in_short(run.metrics[name]))) for name in _EVIDENCE if run.metrics.get(name)},
+        evidence={name: _evidence(run, name) for name in _EVIDENCE if run.metrics.get(name)},
         words=in_words(run.metrics),
         missing=run_values.not_measured(run),
         versions=run.environment.get("versions") or {},
@@ -72,6 +72,13 @@ def source_facts(name: str) -> SourceRow | None:
 def _texts(name: str, measure: Any) -> tuple[str, str]:
     share = is_share(name)
     return number(measure["value"], share=share), interval(measure, share=share)
+
+
+def _evidence(run: RunRecord, name: str) -> list[tuple[str, str]]:
+    if name == "robustness":  # a line for each corruption, by strength
+        rows = run_values.robustness(run)
+        return [(row["corruption"], ", ".join(f"{one}: {value}" for one, value in row["values"].items())) for row in rows]
+    return list(facts(_in_short(run.metrics[name])))
 
 
 def _in_short(value: Any) -> Any:

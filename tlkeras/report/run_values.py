@@ -144,6 +144,17 @@ def slices(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (not (row["significant"] and row["difference"] < 0), row["difference"]))
 
 
+def robustness(run: RunRecord) -> list[dict[str, Any]]:
+    """Return a row for each corruption: what is left at each severity."""
+    found: dict[str, dict[int, str]] = {}
+    name = next(iter(run.metrics.get("test") or {}), "")
+    for one in run.metrics.get("robustness") or []:
+        metric = one["metric"]
+        value = metric["value"] if isinstance(metric, dict) else metric
+        found.setdefault(words(one["corruption"]), {})[one["severity"]] = number(value, share=is_share(name))
+    return [{"corruption": corruption, "values": dict(sorted(values.items()))} for corruption, values in found.items()]
+
+
 def exports(run: RunRecord) -> list[dict[str, Any]]:
     """Return the exported files: path, size, whether they do as Keras does, latency where it was measured.
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlkeras.data.decode import read_pixels
+from tlkeras.data.decode import read_picture, read_pixels
+from tlkeras.data.examples import Examples
 from tlkeras.data.load import load_images
 from tlkeras.data.vanished import read_still_there, splits_still_there, without_vanished
 from tlkeras.errors import DataError
@@ -117,3 +118,47 @@ def test_a_training_goes_on_without_a_picture_that_vanishes_while_it_is_read(spl
         evaluation = evaluate(model, splits, compare_nulls=False)
     assert all(path in caplog.text and not Path(path).exists() for path in gone)
     assert evaluation.ids.tolist() == splits.test.ids[1:].tolist()
+
+
+def test_the_gallery_goes_on_without_pictures_that_vanish_while_it_is_made(splits, monkeypatch, caplog, tmp_path):
+    from tests.networks import tiny_source
+    from tlkeras.data import decode
+    from tlkeras.evaluation.evaluate import evaluate
+    from tlkeras.evaluation.gallery import write_gallery
+    from tlkeras.tasks.classification import build_classifier
+
+    model = build_classifier(tiny_source(), splits.classes)
+    evaluation = evaluate(model, splits, compare_nulls=False)
+    gone = {splits.train.store.paths[5], splits.test.store.paths[0]}
+    read = decode._read_row
+
+    def losing(store, sizes, row, resize):
+        if store.paths[row] in gone:
+            Path(store.paths[row]).unlink()
+        return read(store, sizes, row, resize)
+
+    monkeypatch.setattr(decode, "_read_row", losing)
+    with caplog.at_level(logging.WARNING, "tlkeras"):
+        items = write_gallery(model, splits, evaluation, tmp_path)
+    assert {item.id for item in items} == set(splits.test.ids[1:].tolist())
+    assert splits.train.ids[5] not in {near.id for item in items for near in item.neighbours}
+    assert all(path in caplog.text and not Path(path).exists() for path in gone)
+    assert all((tmp_path / item.image).is_file() for item in items)
+
+
+def test_whatever_reads_a_picture_names_it_when_it_is_gone(splits):
+    from tlkeras.data.sizes import typical_side
+    from tlkeras.evaluation.slices import slice_columns
+    from tlkeras.features.inputs import example_digests
+
+    part = splits.test.take([0])
+    (gone,) = part.store.paths
+    Path(gone).unlink()
+    for read in (
+        lambda: read_picture(part.store, 0, 4),
+        lambda: typical_side(part.store),
+        lambda: slice_columns(part),
+        lambda: example_digests(Examples(part.ids, part.store, part.targets)),
+    ):
+        with pytest.raises(DataError, match=rf"{gone}: the file does not exist.*Replace or remove"):
+            read()

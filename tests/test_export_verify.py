@@ -2,6 +2,7 @@ import json
 import logging
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -23,8 +24,9 @@ from tests.export_models import (
 )
 from tlkeras.data.decode import read_pixels
 from tlkeras.data.examples import ImageFiles
-from tlkeras.errors import ParityError
+from tlkeras.errors import DataError, ParityError
 from tlkeras.export import decode_graph, metadata
+from tlkeras.export import verify as verify_module
 from tlkeras.export.answers import read_output
 from tlkeras.export.artifact import Artifact, Parity
 from tlkeras.export.judging import judge
@@ -57,6 +59,46 @@ def test_a_right_picture_export_passes_from_memory_and_from_files(images, tmp_pa
         assert all(result.max_difference is not None and result.max_difference < 1e-5 for result in parity[:2])
         # 16 bits are not 32: a zero here would mean that Keras was compared with itself.
         assert 1e-5 < (parity[2].max_difference or 1) < 0.02
+
+
+@pytest.mark.parametrize("how", ["gone", "replaced"])
+def test_a_picture_that_goes_or_changes_after_keras_was_asked_is_not_held_against_an_export(
+    images, tmp_path, monkeypatch, caplog, how
+):
+    examples = image_examples()
+    paths = write_pictures(tmp_path, examples)
+    ask = verify_module.read_reference
+
+    def meddling(model, there):
+        found = ask(model, there)
+        if len(asked := [*meddled, 1]) == 1:
+            Path(paths[3]).unlink() if how == "gone" else Path(paths[3]).write_bytes(Path(paths[4]).read_bytes())
+        meddled[:] = asked
+        return found
+
+    meddled: list[int] = []
+    monkeypatch.setattr(verify_module, "read_reference", meddling)
+    (result,) = verify(images[1:2], image_model(), replace(examples, store=ImageFiles(paths)))
+    assert result.passed and result.n == (39 if how == "gone" else 40) and len(meddled) == 2
+    assert "1 pictures were written or went" in caplog.text and (how == "replaced" or paths[3] in caplog.text)
+
+
+def test_pictures_that_never_rest_are_an_error_that_names_one(images, tmp_path, monkeypatch):
+    examples = image_examples()
+    paths = write_pictures(tmp_path, examples)
+    ask, contents = verify_module.read_reference, [Path(path).read_bytes() for path in paths[:2]]
+
+    def restless(model, there):
+        found = ask(model, there)
+        Path(paths[0]).write_bytes(contents[len(asked) % 2 == 0])
+        asked.append(1)
+        return found
+
+    asked: list[int] = []
+    monkeypatch.setattr(verify_module, "read_reference", restless)
+    with pytest.raises(DataError, match=rf"change while artefacts are compared.*{paths[0]}.*again"):
+        verify(images[1:2], image_model(), replace(examples, store=ImageFiles(paths)))
+    assert len(asked) == 3
 
 
 def test_a_right_text_export_passes(texts):

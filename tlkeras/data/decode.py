@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from tlkeras.data.examples import EncodedImages, ImageArrays, ImageFiles, Store
+from tlkeras.data.examples import EncodedImages, ImageArrays, ImageFiles, Store, cannot_read
 from tlkeras.data.image_files import require_format
 from tlkeras.data.resize import RESIZE_MODES, require_mode, to_square
-from tlkeras.errors import DataError
 
 __all__ = [
     "MAX_ASPECT",
@@ -29,6 +28,7 @@ __all__ = [
     "decode_sizes",
     "iterate_pixels",
     "least_side",
+    "read_picture",
     "read_pixels",
     "read_sizes",
     "resize_pixels",
@@ -153,6 +153,21 @@ def resize_pixels(array: np.ndarray, size: int, *, resize: str = "crop") -> np.n
     return np.array(to_square(Image.fromarray(array), size, resize).convert("RGB"))
 
 
+def read_picture(store: Store, row: int, size: int, *, resize: str = "crop") -> np.ndarray:
+    """Return one picture of a store, uint8, shape `(size, size, 3)`.
+
+    Args:
+        store: See `read_pixels`.
+        row: Its place.
+        size: The side in pixels.
+        resize: One of `RESIZE_MODES`.
+
+    Raises:
+        DataError: It cannot be decoded; the message names it.
+    """
+    return _read_row(store, (size,), row, resize)[0]
+
+
 def read_pixels(
     store: Store, size: int, *, resize: str = "crop", on_progress: Callable[[int, int], None] | None = None
 ) -> np.ndarray:
@@ -235,7 +250,7 @@ def _read_row(store: Store, sizes: Sequence[int], row: int, resize: str) -> list
     try:
         return decode_sizes(store.encoded(row), sizes, resize=resize)
     except ValueError as error:
-        raise DataError(f"Cannot read {store.where(row)}: {error}. Replace or remove the file and run again.") from None
+        raise cannot_read(store, row, error) from None
 
 
 class _RefusedError(Exception):
@@ -290,7 +305,7 @@ def _upright(square: Image.Image, image: Image.Image) -> Image.Image:
     except Exception:  # damaged EXIF says nothing about the pixels
         orientation = 1
     turned = square.transpose(_ORIENTATIONS[orientation]) if orientation in _ORIENTATIONS else square
-    return turned.convert("RGB")
+    return turned if turned.mode == "RGB" else turned.convert("RGB")
 
 
 def _plain_reason(kind: str, error: Exception) -> str:

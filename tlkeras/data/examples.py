@@ -10,6 +10,7 @@ from tlkeras.data.cells import take_texts
 from tlkeras.data.encoded import EncodedColumn
 from tlkeras.data.image_files import read_image_file
 from tlkeras.data.targets import ClassTargets, MultiLabelTargets, NoTargets, Targets, ValueTargets
+from tlkeras.errors import DataError
 
 __all__ = [
     "ClassTargets",
@@ -25,6 +26,7 @@ __all__ = [
     "Targets",
     "Texts",
     "ValueTargets",
+    "cannot_read",
 ]
 
 
@@ -154,6 +156,11 @@ class Texts:
         """Say where row `index` comes from."""
         file = self.files[index] if self.files else self.origin
         return f"{file}, row {self.rows[index]}" if self.rows[index] >= 0 else file
+
+
+def cannot_read(store: Store, row: int, error: Exception) -> DataError:
+    """Return the error for a picture of a store that cannot be read any more, with its name and the reason."""
+    return DataError(f"Cannot read {store.where(row)}: {error}. Replace or remove the file and run again.")
 
 
 @dataclass(frozen=True)

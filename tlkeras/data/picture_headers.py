@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from tlkeras.data.decode import MAX_PIXELS
+from tlkeras.data.examples import EncodedImages, ImageFiles, cannot_read
 from tlkeras.data.image_files import require_format
 
 # Pillow finds these plugins only by importing all of its forty formats.
@@ -51,6 +52,18 @@ def read_header(data: bytes) -> PictureHeader:
     return open_header(data)[0]
 
 
+def stored_header(store: ImageFiles | EncodedImages, row: int) -> PictureHeader:
+    """Read the header of a picture of a store.
+
+    Raises:
+        DataError: It cannot be read; the message names it.
+    """
+    try:
+        return read_header(store.encoded(row))
+    except ValueError as error:
+        raise cannot_read(store, row, error) from None
+
+
 def open_header(data: bytes) -> tuple[PictureHeader, Image.Image | None]:
     """Read the header of an encoded picture, and return a JPEG opened, for `decode_image`; None for other formats.
 
@@ -67,7 +80,7 @@ def open_header(data: bytes) -> tuple[PictureHeader, Image.Image | None]:
     except Image.DecompressionBombError as error:
         raise ValueError(_bomb(kind, data, str(error))) from error
     except Exception as error:  # Pillow raises anything from SyntaxError to struct.error on damaged files
-        raise ValueError(f"the {kind} file is damaged at its head") from error
+        raise ValueError(f"the {kind} file is damaged or truncated at its head") from error
     header = PictureHeader(
         kind=kind,
         width=image.width,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tlkeras.data.examples import EncodedImages, ImageArrays, ImageFiles, Store
-from tlkeras.data.picture_headers import read_header
+from tlkeras.data.picture_headers import stored_header
 
 LOOKED_AT = 100
 
@@ -13,11 +13,14 @@ def typical_side(store: Store) -> int:
 
     Args:
         store: `ImageFiles`, `EncodedImages` or `ImageArrays`.
+
+    Raises:
+        DataError: A picture cannot be read; the message names it.
     """
     if isinstance(store, ImageArrays):
         return min(store.pixels.shape[1:3])
     if not isinstance(store, (ImageFiles, EncodedImages)):
         raise TypeError(f"Pictures come from ImageFiles, EncodedImages or ImageArrays. Received: {type(store).__name__}")
     rows = np.linspace(0, len(store) - 1, min(LOOKED_AT, len(store))).astype(int)
-    headers = [read_header(store.encoded(int(row))) for row in rows]
+    headers = [stored_header(store, int(row)) for row in rows]
     return int(np.median([min(header.width, header.height) for header in headers]))

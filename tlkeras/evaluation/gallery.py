@@ -9,7 +9,7 @@ import numpy as np
 
 from tlkeras.data.decode import read_pixels
 from tlkeras.data.examples import Examples, Splits, Texts
-from tlkeras.data.vanished import without_vanished
+from tlkeras.data.vanished import read_still_there
 from tlkeras.evaluation.evidence import GalleryItem, Neighbour
 from tlkeras.evaluation.explain import grad_cam, token_attributions
 from tlkeras.evaluation.faithful import enlarge
@@ -38,7 +38,8 @@ def write_gallery(
     """Write `gallery.json` and the pictures in `gallery/` into a run folder: what to look at, why, and what it resembles.
 
     Pictures carry Grad-CAM of the predicted class, texts the integrated gradients of each token; with each come the nearest
-    training examples in the space of features that the head reads (of at most 2,000).
+    training examples in the space of features that the head reads (of at most 2,000). Pictures that are gone since they were
+    evaluated, or go meanwhile, are left out and said.
 
     Args:
         model: The model that was evaluated.
@@ -53,9 +54,18 @@ def write_gallery(
     if evaluation.task != "classification":
         return ()
     started, folder = time.monotonic(), Path(folder)
+    _, items = read_still_there(
+        _as_evaluated(splits, evaluation), lambda there: _make_items(model, there, evaluation, folder, each)
+    )
+    save_gallery(items, folder)
+    log.info("The gallery took %.1f s", time.monotonic() - started)
+    return tuple(items)
+
+
+def _make_items(model: TransferModel, splits: Splits, evaluation: Evaluation, folder: Path, each: int) -> list[GalleryItem]:
+    evaluation = _of_examples(evaluation, splits.test)
     chosen = choose_examples(evaluation, each=each)
     rows = np.array([row for row, _ in chosen], np.int64)
-    splits = _as_evaluated(splits, evaluation)
     examples = splits.test.take(rows)
     known = sample(splits.train)
     features = _known_features(model, splits, known)
@@ -76,16 +86,21 @@ def write_gallery(
             neighbours=_neighbours(known.take(near), similarities, splits.classes, folder),
         )
         items.append(replace(item, **shown[place]))
-    save_gallery(items, folder)
-    log.info("The gallery took %.1f s", time.monotonic() - started)
-    return tuple(items)
+    return items
 
 
 def _as_evaluated(splits: Splits, evaluation: Evaluation) -> Splits:
     """Return the splits with the test examples that were evaluated, in that order: files may have vanished before."""
     place = {name: row for row, name in enumerate(splits.test.ids.tolist())}
-    test = splits.test.take([place[name] for name in np.asarray(evaluation.ids).tolist()])
-    return replace(splits, train=without_vanished(splits.train), test=test)
+    return replace(splits, test=splits.test.take([place[name] for name in np.asarray(evaluation.ids).tolist()]))
+
+
+def _of_examples(evaluation: Evaluation, examples: Examples) -> Evaluation:
+    """Return what was found for these examples, in their order; what is summed up stays that of all."""
+    place = {name: row for row, name in enumerate(np.asarray(evaluation.ids).tolist())}
+    rows = np.array([place[name] for name in examples.ids.tolist()], np.int64)
+    ids, targets, outputs = evaluation.ids[rows], evaluation.targets[rows], evaluation.outputs[rows]
+    return replace(evaluation, ids=ids, targets=targets, outputs=outputs)
 
 
 def _known_features(model: TransferModel, splits: Splits, known: Examples) -> np.ndarray:

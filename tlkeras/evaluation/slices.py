@@ -8,7 +8,7 @@ import numpy as np
 
 from tlkeras.data.decode import read_pixels
 from tlkeras.data.examples import EncodedImages, Examples, ImageArrays, ImageFiles, Texts
-from tlkeras.data.picture_headers import read_header
+from tlkeras.data.picture_headers import stored_header
 from tlkeras.data.slicing import MISSING, MOST_VALUES
 from tlkeras.evaluation.evidence import Slice
 from tlkeras.evaluation.paired import holm
@@ -100,7 +100,7 @@ def _derived(examples: Examples) -> dict[str, np.ndarray]:
     grey = read_pixels(store, 32).reshape(len(store), -1).mean(axis=1)
     if isinstance(store, ImageArrays):
         return {"brightness": grey}
-    headers = (read_header(store.encoded(row)) for row in range(len(store)))
+    headers = [stored_header(store, row) for row in range(len(store))]
     return {"picture size": np.array([np.sqrt(one.width * one.height) for one in headers]), "brightness": grey}
 
 

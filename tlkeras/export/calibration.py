@@ -15,6 +15,7 @@ from tlkeras.export.flatbuffer import INTERFACE, WEIGHTED
 
 if TYPE_CHECKING:
     from tlkeras.data.examples import Examples
+    from tlkeras.features.rows import Rows
     from tlkeras.tasks.model import TransferModel
 
 _log = logging.getLogger("tlkeras")
@@ -48,6 +49,7 @@ def calibration_inputs(model: "TransferModel", examples: "Examples", *, count: i
         )
     if not len(examples):
         raise DataError("Full int8 needs examples to measure ranges on, and there are none. Give training examples.")
+    from tlkeras.data.vanished import read_still_there
     from tlkeras.features.inputs import read_inputs
 
     check_classes(examples)
@@ -56,8 +58,12 @@ def calibration_inputs(model: "TransferModel", examples: "Examples", *, count: i
             "Ranges measured on %d examples may cut off what others show. Give %d or more, or look at the comparison closely.",
             len(examples), FEWEST,
         )  # fmt: skip
-    drawn = np.sort(np.random.default_rng(seed).permutation(len(examples))[:count])
-    rows = read_inputs(examples.take(drawn), model.source)
+
+    def read(there: "Examples") -> "Rows":
+        drawn = np.sort(np.random.default_rng(seed).permutation(len(there))[:count])
+        return read_inputs(there.take(drawn), model.source)
+
+    _, rows = read_still_there(examples, read)
     batches = [rows.batch(np.array([index])) for index in range(len(rows))]
     name = "token_ids" if model.modality == "text" else "image"
     check_calibration([{name: batch} for batch in batches])

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tlkeras.data.decode import decode_image, resize_pixels
-from tlkeras.data.examples import EncodedImages, Examples, ImageArrays, ImageFiles, Texts
+from tlkeras.data.decode import read_picture
+from tlkeras.data.examples import Examples, Texts
+from tlkeras.data.vanished import read_still_there
 from tlkeras.export import metadata
 from tlkeras.export.answers import Prediction
 from tlkeras.export.artifact import Artifact
@@ -46,8 +47,7 @@ def write_golden(artifacts: Sequence[Artifact], examples: Examples, folder: str 
     """
     reference = next((one for one in artifacts if one.target == "tflite_float32"), artifacts[0])
     predictor = load_artifact(reference.path, refuse=True)
-    chosen = examples.take(_spread_indices(predictor, examples))
-    inputs: list[bytes | str] = [*(_pictures(chosen, predictor) if predictor.modality == "image" else _texts(chosen))]
+    _, inputs = read_still_there(examples, lambda there: _inputs(predictor, there))
     if predictor.smallest is not None:
         inputs.append(_stripes(predictor) if predictor.modality == "image" else _LETTERS)
     expected, answers = _outputs(predictor, inputs), _answers(predictor, inputs)
@@ -78,6 +78,11 @@ def write_golden(artifacts: Sequence[Artifact], examples: Examples, folder: str 
     return path
 
 
+def _inputs(predictor: Predictor, examples: Examples) -> list[bytes | str]:
+    chosen = examples.take(_spread_indices(predictor, examples))
+    return [*(_pictures(chosen, predictor) if predictor.modality == "image" else _texts(chosen))]
+
+
 def _spread_indices(predictor: Predictor, examples: Examples) -> list[int]:
     """Return a few examples, of different targets where there are some."""
     first: dict[str, int] = {}
@@ -89,7 +94,7 @@ def _spread_indices(predictor: Predictor, examples: Examples) -> list[int]:
 
 def _pictures(examples: Examples, predictor: Predictor) -> list[bytes]:
     size = predictor.contract["input"]["size"]
-    return [_as_file(_square(examples, row, 2 * size), row) for row in range(len(examples))]
+    return [_as_file(read_picture(examples.store, row, 2 * size), row) for row in range(len(examples))]
 
 
 def _stripes(predictor: Predictor) -> bytes:
@@ -97,15 +102,6 @@ def _stripes(predictor: Predictor) -> bytes:
     side = 2 * predictor.contract["input"]["size"]
     colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
     return _as_file(np.broadcast_to(colours[(np.arange(side) // 5) % 3][None], (side, side, 3)), 0)
-
-
-def _square(examples: Examples, row: int, side: int) -> np.ndarray:
-    store = examples.store
-    if isinstance(store, ImageArrays):
-        return resize_pixels(store.pixels[row], side)
-    if not isinstance(store, (ImageFiles, EncodedImages)):
-        raise TypeError(f"Golden pictures come from picture files or arrays. Received: {type(store).__name__}")
-    return decode_image(store.encoded(row), side)
 
 
 def _as_file(square: np.ndarray, row: int) -> bytes:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlkeras.data.decode import decode_image, resize_pixels
-from tlkeras.data.examples import EncodedImages, Examples, ImageArrays, ImageFiles
+from tlkeras.data.decode import decode_image, read_picture, resize_pixels
+from tlkeras.data.examples import Examples
 from tlkeras.export.reference import as_png, run_keras
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def make_readings(model: "TransferModel", examples: Examples) -> tuple[Reading, 
 
     size, resize = model.source.input_size, model.source.resize
     chosen = np.unique(np.linspace(0, len(examples) - 1, _COUNT).astype(int))
-    squares = [_square(examples, int(row), 2 * size) for row in chosen]
+    squares = [read_picture(examples.store, int(row), 2 * size) for row in chosen]
     files = [tuple(encode(square) for square in squares) for _, _, encode, _ in _KINDS]
     seen = []
     for contents, (_, _, _, misread) in zip(files, _KINDS, strict=True):
@@ -115,15 +115,6 @@ def misread(reading: Reading, outputs: np.ndarray, ask: Callable[[tuple[bytes, .
         return problem
     own = replace(reading, right=ask(reading.shown), wrong=ask(reading.mistaken))
     return problem if problem_with_reading(own, outputs, mean=mean) else ""
-
-
-def _square(examples: Examples, row: int, side: int) -> np.ndarray:
-    store = examples.store
-    if isinstance(store, ImageArrays):
-        return resize_pixels(store.pixels[row], side)
-    if not isinstance(store, (ImageFiles, EncodedImages)):
-        raise TypeError(f"Pictures come from ImageFiles, EncodedImages or ImageArrays. Received: {type(store).__name__}")
-    return decode_image(store.encoded(row), side)
 
 
 def _jpeg(pixels: np.ndarray, orientation: int | None = None) -> bytes:

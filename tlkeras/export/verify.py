@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlkeras.data.examples import Examples
+from tlkeras.data.examples import Examples, ImageFiles
+from tlkeras.data.image_files import modification_times
 from tlkeras.data.vanished import read_still_there, without_vanished
-from tlkeras.errors import ParityError, TlkerasError
+from tlkeras.errors import DataError, ParityError, TlkerasError
 from tlkeras.export import compare, metadata
 from tlkeras.export.artifact import Artifact, Parity
 from tlkeras.export.beneath import Yardstick, problem_with_numbers, problem_with_reader
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from tlkeras.tasks.model import TransferModel
 
 _log = logging.getLogger("tlkeras")
+_ROUNDS = 3
+"""So often are artefacts compared anew because pictures were written meanwhile."""
 _SERVED = (b"\xff\xd8\xff", b"\x89PNG")
 """How files begin that a SavedModel decodes itself: JPEG and PNG."""
 
@@ -58,6 +61,7 @@ def verify(
 
     Raises:
         ParityError: An artefact differs, or the reference's outputs are not finite or do not vary, which would prove nothing.
+        DataError: Pictures are gone, or are written again and again while they are compared.
     """
     parity = compare_with_keras(artifacts, model, examples, sample=sample, max_drop=max_drop)
     if output is not None:
@@ -79,14 +83,41 @@ def compare_with_keras(
 ) -> tuple[Parity, ...]:
     """Compare as `verify` does, and return what was found whether it is good or bad.
 
-    With `outputs_only` neither constants nor readers are looked at, and nothing is logged.
+    With `outputs_only` neither constants nor readers are looked at, and nothing is logged. Pictures that are gone are left out.
+    Where one vanishes or changes while the artefacts are asked, all is compared anew.
     """
     examples = without_vanished(examples)
     if sample is not None and sample < len(examples):
         examples = examples.take(np.sort(np.random.default_rng(0).choice(len(examples), sample, replace=False)))
     if len(examples) < FEWEST:
         _log.warning("%d examples cannot show how much is lost to a point: that is not judged. Give %d.", len(examples), FEWEST)
-    examples, reference = read_still_there(examples, lambda there: read_reference(model, there))
+    for _ in range(_ROUNDS):
+        examples, (written, reference) = read_still_there(examples, lambda there: (_times(there), read_reference(model, there)))
+        results = _compare_all(artifacts, model, examples, reference, max_drop, outputs_only)
+        moved = np.flatnonzero(_times(examples) != written)
+        if not len(moved) or all(result.passed for result in results):
+            return results
+        _log.warning("%d pictures were written or went while they were compared: all is compared anew.", len(moved))
+    raise DataError(
+        f"Pictures change while artefacts are compared on them, the first: {examples.store.where(int(moved[0]))}. Compare "
+        "again when nothing writes there any more."
+    )
+
+
+def _times(examples: Examples) -> np.ndarray:
+    """When the picture files of examples were written; nothing for others, which cannot change."""
+    store = examples.store
+    return modification_times(store.paths) if isinstance(store, ImageFiles) else np.zeros(0, np.int64)
+
+
+def _compare_all(
+    artifacts: Sequence[Artifact],
+    model: "TransferModel",
+    examples: Examples,
+    reference: Reference,
+    max_drop: float | None,
+    outputs_only: bool,
+) -> tuple[Parity, ...]:
     inputs = raw_inputs(examples)
     yardstick = None if outputs_only else Yardstick(model, examples)
     results = []

@@ -10,7 +10,7 @@ import numpy as np
 
 from tlkeras.data.contents import content_digests
 from tlkeras.data.decode import iterate_pixels, read_pixels, read_sizes
-from tlkeras.data.examples import EncodedImages, Examples, ImageArrays, ImageFiles, Texts
+from tlkeras.data.examples import EncodedImages, Examples, ImageArrays, ImageFiles, Texts, cannot_read
 from tlkeras.data.pipelines import tokenize
 from tlkeras.features.cache import cache_key
 from tlkeras.features.memory import available_bytes
@@ -56,8 +56,15 @@ def example_digests(examples: Examples) -> np.ndarray:
     """Return a str for each example, shape `(n,)`, equal where the contents are equal and there only."""
     store = examples.store
     if isinstance(store, (ImageFiles, EncodedImages)) and "digest" not in examples.metadata:
-        return np.array([hashlib.blake2b(store.encoded(row), digest_size=16).hexdigest() for row in range(len(store))])
+        return np.array([hashlib.blake2b(_encoded(store, row), digest_size=16).hexdigest() for row in range(len(store))])
     return content_digests(examples)
+
+
+def _encoded(store: ImageFiles | EncodedImages, row: int) -> bytes:
+    try:
+        return store.encoded(row)
+    except ValueError as error:
+        raise cannot_read(store, row, error) from None
 
 
 def _read(examples: Examples, source: SourceModel) -> Rows:

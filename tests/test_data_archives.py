@@ -2,6 +2,7 @@ import bz2
 import gzip
 import io
 import os
+import shutil
 import stat
 import struct
 import subprocess
@@ -114,6 +115,19 @@ def test_a_single_table_in_an_archive_is_loaded(tmp_path, name):
         (zipped if name.endswith("zip") else tarred)(path, {"reviews.csv": text, "README.md": b"hello"})
     splits = load_texts(path)
     assert sum(sizes(splits)) == 12 and splits.train.store.where(0).endswith(f"reviews.csv, {splits.train.ids[0]}")
+
+
+def test_errors_name_the_archive_and_not_the_cache(tmp_path):
+    from tlkeras.data.health.inventory import take_inventory
+
+    (tmp_path / "in").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "in" / f"{name}.csv").write_text("text,label\n")
+    packed = shutil.make_archive(str(tmp_path / "tables"), "zip", tmp_path / "in")
+    for read in (load_texts, lambda data: take_inventory(data, modality="text")):
+        with pytest.raises(DataError, match=rf"{packed}.*unpack it first") as refused:
+            read(packed)
+        assert str(cache_folder()) not in str(refused.value)
 
 
 def test_an_archive_is_unpacked_once_and_again_if_the_cache_was_damaged(tmp_path, cache):

@@ -94,6 +94,17 @@ def test_cells_of_a_parquet_file_are_text_as_a_person_would_write_it(tmp_path):
     assert tuple(table.numbers) == (1, 2, 3)
 
 
+def test_pictures_saved_without_their_bytes_are_found_by_their_paths(tmp_path):
+    rows = []
+    for number in range(12):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(png(number))
+        rows.append({"image": {"bytes": None, "path": path.name}, "label": "ab"[number % 2]})
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet")
+    splits = load_images(tmp_path / "a.parquet")
+    assert {*splits.train.ids, *splits.val.ids, *splits.test.ids} == {f"{number}.png" for number in range(12)}
+
+
 def test_columns_that_are_neither_text_nor_pictures_are_left_out_and_named(tmp_path):
     columns = {"text": ["a"], "label": ["b"], "blob": [b"\xff\xfe\x00"]}
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")

@@ -137,6 +137,17 @@ def test_sixteen_bit_grey_is_scaled_and_not_clipped():
     pixels = decode_image(encode(Image.fromarray(grey), "PNG"), 2)
     np.testing.assert_array_equal(pixels[..., 0], [[0, 1], [128, 255]])
     assert (pixels[..., 0] == pixels[..., 2]).all()
+    np.testing.assert_array_equal(decode_image(encode(Image.fromarray(grey), "TIFF"), 2), pixels)
+    # TIFF in the other byte order, which Pillow reads as another mode and does not write: header, samples, entries.
+    entries = [(256, 4, 2), (257, 4, 2), (258, 3, 16), (262, 3, 1), (273, 4, 8), (277, 3, 1), (278, 4, 2), (279, 4, 8)]
+    packed = b"".join(
+        struct.pack(">HHI", tag, kind, 1) + struct.pack(">HH" if kind == 3 else ">I", *((value, 0)[: 5 - kind]))
+        for tag, kind, value in entries
+    )
+    data = (
+        b"MM\0*" + struct.pack(">I", 16) + grey.astype(">u2").tobytes() + struct.pack(">H", len(entries)) + packed + b"\0" * 4
+    )
+    np.testing.assert_array_equal(decode_image(data, 2), pixels)
 
 
 def test_cmyk_and_one_bit_and_grey_become_rgb():
@@ -145,6 +156,17 @@ def test_cmyk_and_one_bit_and_grey_become_rgb():
     assert (decode_image(encode(Image.new("L", (8, 8), 77), "PNG"), 4) == 77).all()
     red = decode_image(encode(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG", quality=95), 4)[0, 0]
     assert np.abs(red.astype(int) - RED).max() <= 8
+
+
+@pytest.mark.parametrize(("colours", "bits"), [(2, 1), (4, 2), (16, 4), (256, 8)])
+def test_palettes_of_every_depth_give_their_colours(colours, bits):
+    palette = np.random.default_rng(0).integers(0, 256, (colours, 3), np.uint8)
+    places = (np.arange(64 * 64) % colours).astype(np.uint8).reshape(64, 64)
+    picture = Image.frombytes("P", (64, 64), places.tobytes())
+    picture.putpalette(palette.tobytes())
+    data = encode(picture, "PNG")
+    assert data[24] == bits  # of a sample, in the header
+    np.testing.assert_array_equal(decode_image(data, 64), palette[places])
 
 
 def test_an_animation_gives_its_first_frame():
@@ -166,7 +188,13 @@ def test_a_truncated_picture_is_refused(format):
     ("data", "reason"),
     [
         (b"", "empty"),
-        (b"<!DOCTYPE html><html>404</html>", "HTML page, not a picture"),
+        (b"<!DOCTYPE html><html>404</html>", "HTML page .*, not a picture"),
+        (b"\xef\xbb\xbf\n<HTML>404", "HTML page"),
+        (b'<?xml version="1.0"?><Error>AccessDenied</Error>', "XML message"),
+        (b'<?xml version="1.0"?><svg xmlns="x"></svg>', "SVG drawing.*as PNG"),
+        (b'{"message": "Not Found"}', "JSON message"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        (b"%PDF-1.7\n%\xe2\xe3", "PDF document"),
         (b"hello, this is a note\n", "text, not a picture"),
         (b"\x00\x01\x02\x03", "not a picture in a known format"),
         (b"\xff\xd8\xff", "damaged or truncated"),
@@ -175,7 +203,7 @@ def test_a_truncated_picture_is_refused(format):
         (encode(Image.new("L", (510, 10)), "PNG"), "longer than 50 to 1"),
         (encode(Image.new("I", (4, 4)), "TIFF"), "32 bits"),
     ],
-    ids=["empty", "html", "text", "binary", "head", "bomb", "limit", "strip", "depth"],
+    ids=lambda value: value if isinstance(value, str) else "file",
 )
 def test_what_cannot_be_decoded_is_refused_with_a_plain_reason(data, reason):
     with pytest.raises(ValueError, match=reason):

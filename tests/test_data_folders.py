@@ -243,6 +243,10 @@ def make_twins(root):
     fill(root, {"cat": 3, "Cat": 3})
 
 
+def make_unreadable_name(root):
+    fill(root, {"cat": 3, os.fsdecode(b"caf\xe9"): 3})
+
+
 def make_file(root):
     picture(root, 1)
 
@@ -263,12 +267,13 @@ def make_nothing(root):
         (make_wrapped, "Did you mean .*data/photos'"),
         (make_empty_class, "without any readable pictures: 'cow'"),
         (make_broken_class, "'cow'.*Not readable: cow/1.jpg"),
-        (make_tiny_class, "'dog' has 2 different examples"),
+        (make_tiny_class, r"'dog' has 2 different examples, the first: .*/dog/0003.png;"),
         (make_different_parts, "test lacks 'dog'"),
         (make_extra_class, "train lacks 'cow'"),
         (make_no_train, "holds test and val but no train folder"),
         (make_two_trains, "two train parts: 'train' and 'training'"),
         (make_twins, "'Cat' and 'cat'.*look alike"),
+        (make_unreadable_name, r"class name 'caf\\udce9' in .* is not valid UTF-8. Rename it"),
     ],
 )
 def test_a_folder_that_cannot_be_right_is_explained(tmp_path, make, message):

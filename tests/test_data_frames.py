@@ -1,3 +1,5 @@
+import logging
+
 import numpy as np
 import pandas
 import pytest
@@ -87,6 +89,18 @@ def test_pictures_of_a_frame_are_found_below_the_folder(tmp_path):
 def test_a_frame_that_cannot_be_right_is_explained(data, options, message):
     with pytest.raises(DataError, match=message):
         splits_from_frame(data, **options)
+
+
+def test_what_is_left_out_of_a_frame_is_said_and_much_is_refused(caplog):
+    few = frame(60)
+    few.iloc[3, 0] = None
+    with caplog.at_level(logging.INFO, "tlkeras"):
+        splits_from_frame(few)
+    assert "frame, row 3: empty text" in caplog.text and "labels in 'label'" in caplog.text
+    many = frame(300)
+    many.iloc[:101, 1] = None
+    with pytest.raises(DataError, match=r"101 of 300 examples cannot be used.*frame, row 0: empty label"):
+        splits_from_frame(many)
 
 
 def test_missing_cells_are_skipped_by_row():

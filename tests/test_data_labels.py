@@ -35,6 +35,31 @@ def test_star_ratings_are_classes_in_their_order(name, cells, classes):
     assert labels.classes == classes and "ratings" in labels.notes[0] and set(labels.faults) == {""}
 
 
+def test_columns_of_flags_that_are_not_taken_are_said(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("text,red,round\n" + "".join(f"{words(n)},{n % 2},{int(n % 3 == 0)}\n" for n in range(20)))
+    splits = load_texts(path)
+    assert splits.classes == ("0", "1")
+    assert "Other columns of 0 and 1: 'round'. If they are labels as well: label_column='red,round'" in " ".join(splits.notes)
+    assert "Other columns" not in " ".join(load_texts(path, label_column="red,round").notes)
+
+
+def test_a_column_of_numbers_alone_names_the_target_for_them(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("text,weight\n" + "".join(f"{words(n)},{n + 0.5}\n" for n in range(20)))
+    with pytest.raises(DataError, match=r"To predict the numbers of 'weight': .*--target value"):
+        load_texts(path)
+    assert len(load_texts(path, target="value").train)
+
+
+def test_a_misspelt_part_among_right_ones_is_named_and_nothing_is_split_anew(tmp_path):
+    parts = ["train"] * 12 + ["trian"] + ["test"] * 7
+    path = tmp_path / "t.csv"
+    path.write_text("text,label,split\n" + "".join(f"{words(n)},{'ab'[n % 2]},{part}\n" for n, part in enumerate(parts)))
+    with pytest.raises(DataError, match=r"row 14: 'trian' in the column 'split' is no part"):
+        load_texts(path)
+
+
 def test_star_ratings_are_numbers_where_that_is_asked_for():
     labels = read(["5 stars", "\u2605\u2605", "4/5", "3.5"], names=("stars",), target="value")
     assert isinstance(labels.targets, ValueTargets) and labels.targets.values.tolist() == [5.0, 2.0, 4.0, 3.5]

@@ -1,3 +1,4 @@
+import json
 import logging
 
 import pytest
@@ -84,6 +85,22 @@ def test_what_is_neither_folder_nor_table_is_explained(tmp_path, load, name, mes
     (tmp_path / "a.7z").write_bytes(b"7z")
     with pytest.raises(DataError, match=message):
         load(name if "://" in name else tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["t.xls", "t.ods", "notes.docx"])
+def test_files_of_office_programs_name_what_to_save_them_as(tmp_path, name):
+    (tmp_path / name).write_bytes(b"\xd0\xcf\x11\xe0")
+    with pytest.raises(DataError, match="save it as XLSX or CSV"):
+        load_texts(tmp_path / name)
+
+
+def test_a_file_called_json_is_read_line_by_line_or_told_how(tmp_path):
+    records = [{"text": words(n), "label": "ab"[n % 2]} for n in range(12)]
+    (tmp_path / "t.json").write_text("\n".join(map(json.dumps, records)))
+    assert len(load_texts(tmp_path / "t.json").train) == 8
+    (tmp_path / "t.json").write_text(json.dumps(records))
+    with pytest.raises(DataError, match=r"JSON array.*to_json"):
+        load_texts(tmp_path / "t.json")
 
 
 def test_one_picture_is_no_data_set(tmp_path):

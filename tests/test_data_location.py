@@ -102,6 +102,14 @@ def test_a_bad_row_of_one_of_several_tables_is_named_with_its_file(tmp_path):
     assert skipped.where == f"{tmp_path / 'test.csv'}, row 6" and "1 cells instead of 2" in skipped.reason
 
 
+def test_tables_whose_columns_do_not_fit_are_named(tmp_path):
+    for name, header in (("train", "text,mood"), ("test", "text,label")):
+        rows = [f"{words(n)},{'ab'[n % 2]}" for n in range(12)]
+        (tmp_path / f"{name}.csv").write_text("\n".join([header, *rows]))
+    with pytest.raises(DataError, match=r"test.csv' has the columns 'label', but lacks 'mood' of '.*train.csv'.*same names"):
+        load_texts(tmp_path)
+
+
 def test_tables_without_a_training_part_are_not_taken_for_one(tmp_path):
     reviews(tmp_path / "test.csv")
     reviews(tmp_path / "train_and_test.csv")

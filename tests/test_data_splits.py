@@ -53,7 +53,7 @@ def test_three_examples_of_a_class_go_one_to_each_part():
 
 
 def test_a_class_of_two_is_an_error_that_names_it():
-    with pytest.raises(DataError, match=r"'dog' has 2 different examples.*at least 3"):
+    with pytest.raises(DataError, match=r"'dog' has 2 different examples, the first: /data/9.jpg; .*at least 3"):
         split_examples(many(9, 2), CLASSES, seed=0)
 
 

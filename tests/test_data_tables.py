@@ -59,6 +59,23 @@ def test_cells_stay_text(tmp_path):
     assert read_table(path)["label"].tolist() == ["NA", "None", "null", "01", "1.0", "", "TRUE"]
 
 
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+def test_labels_that_look_like_missing_values_are_classes(tmp_path, suffix):
+    import pandas
+
+    labels = ["NA", "None", "null", "nan", "01", "1"]
+    frame = pandas.DataFrame({"text": [words(6, seed=n) for n in range(36)], "label": [labels[n % 6] for n in range(36)]})
+    path = tmp_path / f"a.{suffix}"
+    {
+        "csv": lambda: frame.to_csv(path, index=False),
+        "tsv": lambda: frame.to_csv(path, index=False, sep="\t"),
+        "jsonl": lambda: frame.to_json(path, orient="records", lines=True),
+        "parquet": lambda: frame.to_parquet(path),
+    }[suffix]()
+    splits = load_texts(path)
+    assert sorted(splits.classes) == sorted(labels) and sizes(splits) == [24, 6, 6] and splits.skipped == ()
+
+
 def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path):
     assert parse_table(write(tmp_path / "a.csv", "text,label\na,b\n", "utf-8-sig")).columns == ("text", "label")
 

@@ -29,14 +29,27 @@ _JSONL = f"{_TABLES}::test_jsonl_keeps_values_as_text_and_skips_bad_lines"
 _COLUMNS = f"{_TABLES}::test_columns_and_labels_that_cannot_be_right_are_explained"
 _TEXTS = f"{_HEALTH}::test_texts_that_are_empty_short_garbled_or_marked_up_are_found"
 _TOKENS = f"{_HEALTH}::test_tokens_are_counted_with_the_tokenizer"
+_SAME_PIXELS = "test_export_decode_graph::test_every_kind_of_png_and_grey_and_cmyk_jpeg_gives_the_same_pixels"
 _PAGE = "test_report_check::test_the_page_is_whole_escaped_and_loads_nothing"
 
 FAULTS: dict[int, Fault] = {
     1: Fault("truncated JPEG", "S", (_SKIPPED, _UNREADABLE)),
     2: Fault("truncated PNG", "S", (f"{_DECODE}::test_a_truncated_picture_is_refused",)),
     3: Fault("empty file", "S", (_SKIPPED, _UNREADABLE)),
-    4: Fault("text or HTML named .jpg", "S, says so", (_SKIPPED, _UNREADABLE)),
-    5: Fault("PNG named .jpg", "ok, W", (f"{_FOLDERS}::test_a_suffix_says_nothing", _HEADERS)),
+    4: Fault(
+        "text or HTML named .jpg",
+        "S, says what it is: page, message, SVG, Git LFS, PDF, text",
+        (_SKIPPED, _UNREADABLE, f"{_DECODE}::test_what_cannot_be_decoded_is_refused_with_a_plain_reason"),
+    ),
+    5: Fault(
+        "PNG named .jpg",
+        "ok, W once",
+        (
+            f"{_FOLDERS}::test_a_suffix_says_nothing",
+            f"{_PICTURES}::test_pixels_are_the_same_whatever_a_file_is_called",
+            _HEADERS,
+        ),
+    ),
     6: Fault("TIFF named .jpg", "ok, W: it can be read", (f"{_PICTURES}::test_a_tiff_named_jpg_is_read_and_told_once",)),
     7: Fault(
         "WebP, TIFF, AVIF, HEIC in a folder",
@@ -49,12 +62,30 @@ FAULTS: dict[int, Fault] = {
     ),
     8: Fault("upper-case suffix", "ok", (f"{_PICTURES}::test_an_upper_case_suffix_is_like_any_other",)),
     9: Fault("CMYK JPEG", "ok, W", (f"{_DECODE}::test_cmyk_and_one_bit_and_grey_become_rgb", _HEADERS)),
-    10: Fault("16-bit grey", "ok, W", (f"{_DECODE}::test_sixteen_bit_grey_is_scaled_and_not_clipped", _HEADERS)),
-    11: Fault("palette and 1 bit", "ok", (f"{_DECODE}::test_cmyk_and_one_bit_and_grey_become_rgb",)),
+    10: Fault(
+        "16-bit grey",
+        "ok, W; the same in training and in an export",
+        (f"{_DECODE}::test_sixteen_bit_grey_is_scaled_and_not_clipped", _HEADERS, _SAME_PIXELS),
+    ),
+    11: Fault(
+        "palette and 1 bit",
+        "ok",
+        (
+            f"{_DECODE}::test_palettes_of_every_depth_give_their_colours",
+            f"{_DECODE}::test_cmyk_and_one_bit_and_grey_become_rgb",
+            _SAME_PIXELS,
+        ),
+    ),
     12: Fault("transparency", "on white, W", (f"{_DECODE}::test_transparency_becomes_white", _HEADERS)),
     13: Fault("animated GIF", "first frame, W", (f"{_DECODE}::test_an_animation_gives_its_first_frame", _HEADERS)),
     14: Fault(
-        "EXIF rotation", "applied, W with its share", (f"{_DECODE}::test_orientation_is_applied_as_pillow_applies_it", _HEADERS)
+        "EXIF rotation",
+        "applied, in training as in an export; told with its share",
+        (
+            f"{_DECODE}::test_orientation_is_applied_as_pillow_applies_it",
+            "test_export_decode_graph::test_all_orientations_in_both_byte_orders_are_applied",
+            _HEADERS,
+        ),
     ),
     15: Fault(
         "pixel bomb", "S before decoding", (f"{_DECODE}::test_a_pixel_bomb_is_refused_before_it_is_decoded", _UNREADABLE)
@@ -71,7 +102,13 @@ FAULTS: dict[int, Fault] = {
     19: Fault(
         "names that are not UTF-8",
         "ok; E for a class",
-        (f"{_FOLDERS}::test_names_that_are_not_utf8_are_read", f"{_FOLDERS}::test_a_class_name_must_be_valid_text"),
+        (
+            f"{_FOLDERS}::test_names_that_are_not_utf8_are_read",
+            f"{_FOLDERS}::test_a_class_name_must_be_valid_text",
+            _FOLDER,
+            "test_data_split_files::test_names_that_are_formulas_or_no_utf8_come_back",
+            "test_report_check::test_names_that_are_no_utf8_or_move_the_cursor_are_shown_escaped",
+        ),
     ),
     20: Fault("link to nothing", "S", (_SKIPPED,)),
     21: Fault("links to folders, loops", "not followed, S", (f"{_FOLDERS}::test_links_never_lead_out_of_the_folder",)),
@@ -91,6 +128,10 @@ FAULTS: dict[int, Fault] = {
             "test_data_vanished::test_a_picture_that_changed_is_said_and_read_as_it_is",
             "test_data_vanished::test_a_picture_that_is_damaged_since_it_was_checked_is_left_out_and_said",
             "test_data_vanished::test_a_class_that_vanished_is_an_error_that_names_a_file",
+            "test_data_vanished::test_the_gallery_goes_on_without_pictures_that_vanish_while_it_is_made",
+            "test_data_vanished::test_whatever_reads_a_picture_names_it_when_it_is_gone",
+            "test_export_verify::test_a_picture_that_goes_or_changes_after_keras_was_asked_is_not_held_against_an_export",
+            "test_export_verify::test_pictures_that_never_rest_are_an_error_that_names_one",
         ),
     ),
     25: Fault("no permission", "S", (f"{_PICTURES}::test_a_file_that_may_not_be_read_is_skipped",)),
@@ -130,10 +171,12 @@ FAULTS: dict[int, Fault] = {
     ),
     36: Fault(
         "numbers as labels",
-        "natural order",
+        "natural order, which every artefact carries and is checked for",
         (
             f"{_LABELS}::test_numbers_as_labels_are_in_numeric_order",
             f"{_FOLDERS}::test_class_folders_are_ordered_by_their_numbers",
+            "test_data_arrays::test_number_labels_keep_their_numeric_order",
+            "test_export_verify::test_labels_swapped_inside_a_sealed_file_are_caught",
         ),
     ),
     37: Fault(
@@ -175,13 +218,32 @@ FAULTS: dict[int, Fault] = {
     45: Fault("byte order mark", "ok", (f"{_TABLES}::test_a_byte_order_mark_is_no_part_of_the_header",)),
     46: Fault("UTF-16, Latin-1", "E with row and byte", (f"{_TABLES}::test_another_encoding_is_named_by_row_and_byte",)),
     47: Fault("unclosed quote", "E with row", (f"{_TABLES}::test_an_unclosed_quote_is_named_by_the_row_where_it_opens",)),
-    48: Fault("commas and line breaks in quotes", "ok", (f"{_TABLES}::test_row_numbers_are_physical_lines",)),
+    48: Fault(
+        "commas and line breaks in quotes",
+        "ok; rows are counted as physical lines",
+        (
+            f"{_TABLES}::test_row_numbers_are_physical_lines",
+            f"{_TABLES}::test_the_header_decides_the_delimiter",
+            "test_data_readers::test_what_the_csv_module_writes_is_read_back_row_by_row",
+        ),
+    ),
     49: Fault("too many or too few cells", "S with row", (_RAGGED,)),
     50: Fault("NUL byte", "S with row", (_RAGGED,)),
     51: Fault("cell above 128 kB", "ok", (f"{_TABLES}::test_a_long_cell_is_read",)),
     52: Fault("header only, empty file", "E", (_BROKEN_TABLE,)),
     53: Fault("no such column", "E with the columns", (_COLUMNS,)),
-    54: Fault("labels NA, None, null, 01", "stay text", (f"{_TABLES}::test_cells_stay_text",)),
+    54: Fault(
+        "labels NA, None, null, 01; whole numbers with a gap",
+        "stay text; S where empty",
+        (
+            f"{_TABLES}::test_cells_stay_text",
+            f"{_TABLES}::test_labels_that_look_like_missing_values_are_classes",
+            f"{_TABLES}::test_empty_texts_and_labels_are_skipped_with_their_row",
+            f"{_TABLES}::test_xlsx_is_read_as_text",
+            "test_data_arrow::test_cells_of_a_parquet_file_are_text_as_a_person_would_write_it",
+            "test_data_frames::test_cells_of_a_frame_are_text_as_they_would_stand_in_a_file",
+        ),
+    ),
     55: Fault("other delimiter", "found; E", (f"{_TABLES}::test_the_header_decides_the_delimiter", _COLUMNS)),
     56: Fault("column names twice", "E", (_BROKEN_TABLE,)),
     57: Fault("JSONL: two objects, array, cut", "S with line; E", (_JSONL, _BROKEN_TABLE)),

@@ -12,14 +12,15 @@ def functions(module):
     """Return the tests of a module that check something and are not skipped whatever happens."""
     tree = ast.parse((TESTS / f"{module}.py").read_text(encoding="utf-8"))
     found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
-    return {node.name for node in found if checks(node) and not any(skips(mark) for mark in node.decorator_list)}
+    helpers = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node not in found and checks(node)}
+    return {node.name for node in found if checks(node, helpers) and not any(skips(mark) for mark in node.decorator_list)}
 
 
-def checks(test):
-    """Say whether a test asserts, expects an error, or compares arrays."""
+def checks(test, helpers=()):
+    """Say whether a test asserts, expects an error, or compares arrays, itself or in a function of its module."""
     calls = {ast.unparse(node.func) for node in ast.walk(test) if isinstance(node, ast.Call)}
     return any(isinstance(node, ast.Assert) for node in ast.walk(test)) or any(
-        call == "pytest.raises" or call.startswith("np.testing.assert_") for call in calls
+        call == "pytest.raises" or call in helpers or call.startswith("np.testing.assert_") for call in calls
     )
 
 

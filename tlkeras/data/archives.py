@@ -76,6 +76,18 @@ def unpack(path: str | Path, *, limits: Limits = LIMITS) -> Path:
     return target
 
 
+@contextmanager
+def called_by_archive(data: str | Path, inside: Path | None) -> Iterator[None]:
+    """Let errors about what an archive holds name the archive, not the folder in the cache that it was unpacked into."""
+    try:
+        yield
+    except DataError as error:
+        if inside is None or str(inside) not in str(error):
+            raise
+        message = str(error).replace(str(inside), str(data))
+        raise DataError(f"{message} To give a part of the archive, unpack it first.") from None
+
+
 def cache_folder() -> Path:
     """Return the folder for what can be made again: `TLKERAS_CACHE`, or `tlkeras` in the user's cache folder."""
     own = os.environ.get("TLKERAS_CACHE")

@@ -159,13 +159,18 @@ def _flat_labels(y: Any, length: int, name: str) -> np.ndarray:
             f"The {name} part has {length} inputs and labels of shape {np.shape(y)}. Give one label for each input."
         )
     if array.dtype.kind in "OSU" and not all(isinstance(label, str) for label in array.tolist()):
+        odd = next(row for row, label in enumerate(array.tolist()) if not isinstance(label, str))
         raise ValueError(
-            f"The {name} labels must be all str or all whole numbers. Received: {array.dtype}, {array[:3].tolist()}"
+            f"The {name} labels must be all str or all whole numbers. Received: {array.dtype}, in row {odd}: {array[odd]!r}"
         )
     if array.dtype.kind == "f" and np.all(array == np.rint(array)):
         array = array.astype(np.int64)
     if array.dtype.kind not in "biuOUT":
-        raise ValueError(f"The {name} labels must be str or whole numbers. Received: {array.dtype}, {array[:3].tolist()}")
+        odd = int(np.argmax(array != np.rint(array))) if array.dtype.kind == "f" else 0
+        raise ValueError(
+            f"The {name} labels must be str or whole numbers. Received: {array.dtype}, the first that is neither in row {odd}: "
+            f"{array[odd]!r}. Leave such rows out, or give the values to tl.splits_from_frame with target='value'."
+        )
     return array.astype(str) if array.dtype.kind in "OUT" else array.astype(np.int64)
 
 

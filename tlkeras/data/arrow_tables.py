@@ -101,6 +101,7 @@ def _features(schema: "pyarrow.Schema") -> Mapping[str, Any]:
 def _as_table(origin: str, data: "pyarrow.Table", features: Mapping[str, Any]) -> Table:
     columns, orders, pictures, left_out = {}, {}, {}, []
     for name, column in zip(data.column_names, data.columns, strict=True):
+        column = _bare_paths(column)
         encoded = _encoded(column)
         if encoded is not None:
             pictures[name] = encoded
@@ -124,6 +125,18 @@ def _as_table(origin: str, data: "pyarrow.Table", features: Mapping[str, Any]) -
         pictures=pictures,
         orders=orders,
     )
+
+
+def _bare_paths(column: "pyarrow.ChunkedArray") -> "pyarrow.ChunkedArray":
+    """Return the paths of pictures that `datasets` saved without their bytes; other columns as they are."""
+    import pyarrow
+    import pyarrow.compute
+
+    kind = column.type
+    if not pyarrow.types.is_struct(kind) or min(kind.get_field_index("bytes"), kind.get_field_index("path")) < 0:
+        return column
+    paths, held = (pyarrow.compute.struct_field(column, name) for name in ("path", "bytes"))
+    return paths if held.null_count == len(column) and paths.null_count < len(column) else column
 
 
 def _encoded(column: "pyarrow.ChunkedArray") -> EncodedColumn | None:

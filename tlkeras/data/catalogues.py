@@ -8,6 +8,7 @@ import difflib
 import importlib.util
 import logging
 import os
+import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -225,4 +226,5 @@ def _tfds() -> Any:
 
 def _brief(error: Exception) -> str:
     """Return the first lines of what TFDS says; some of its messages list hundreds of names."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    message = re.sub(r"\{\{.*?\}\} ?| ?\[Op:\w+\] name:.*", "", " ".join(str(error).split()))  # what TensorFlow puts around it
+    return message[:300] or type(error).__name__

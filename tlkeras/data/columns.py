@@ -1,6 +1,7 @@
 """Which column of a table holds what: named by the user, or guessed and shown."""
 
 import difflib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -115,11 +116,13 @@ def _slice_columns(table: Table, wish: str | Sequence[str] | None) -> tuple[str,
 
 
 def find_split_column(table: Table, taken: Sequence[str]) -> str | None:
-    """Return the column that says train, val, test or unlabelled and nothing else, or None."""
+    """Return the column that says train, val, test or unlabelled and hardly anything else, or None."""
     for column in table.columns:
         if column.strip().casefold() in _SPLIT_NAMES and column not in taken:
-            words = {cell.strip().casefold() for cell in table.column(column)} - {""}
-            if words and words <= PART_NAMES.keys():
+            cells = [cell.strip().casefold() for cell in table.column(column)]
+            filled, known = sum(map(bool, cells)), sum(cell in PART_NAMES for cell in cells)
+            # A few others are misspelt: to be named, not to be split anew.
+            if filled and known >= 0.9 * filled and ("train" in map(PART_NAMES.get, cells) or known == filled):
                 return column
     return None
 
@@ -135,6 +138,12 @@ def _notes(
         notes.append(
             f"Columns of {table.origin!r}: {kind} in {quoted(inputs)}, labels in {quoted(labels)} ({' and '.join(guessed)} "
             f"guessed among {quoted((*table.pictures, *table.columns))}; {' and '.join(guessed.values())} can say otherwise)."
+        )
+    flags = _flags_beside(table, labels[0], inputs) if options.labels is None else []
+    if flags:
+        wish = ",".join((labels[0], *flags))
+        notes.append(
+            f"Other columns of 0 and 1: {quoted(flags)}. If they are labels as well: label_column={wish!r} (--label-column)."
         )
     if len(inputs) > 1:
         notes.append(f"The columns {quoted(inputs)} are joined, each on a line of its own; do the same before you predict.")
@@ -183,11 +192,26 @@ def _guess_label(table: Table, taken: Sequence[str], target: str | None) -> str:
     kinds = {column: _count_kinds(table.column(column), most) for column in candidates}
     fitting = {column: count for column, count in kinds.items() if 2 <= count <= most}
     if not fitting:
+        numbers = [column for column in candidates if all(map(_is_number, table.column(column)))]
+        values = f" To predict the numbers of {numbers[0]!r}: target='value' (--target value)." if numbers else ""
         raise DataError(
             f"No column of {table.origin!r} looks like labels. Its columns: {quoted(table.columns)}. Name it: label_column "
-            "(on the command line --label-column)."
+            f"(on the command line --label-column).{values}"
         )
     return min(fitting, key=lambda column: fitting[column])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell or "nan"))
+    except ValueError:
+        return False
+
+
+def _flags_beside(table: Table, label: str, taken: Sequence[str]) -> list[str]:
+    """Return the other columns of 0 and 1, where the column of labels is one: they may be labels as well."""
+    flags = [name for name in table.columns if name not in taken and set(table.column(name)) == {"0", "1"}]
+    return [name for name in flags if name != label] if label in flags else []
 
 
 def _count_kinds(cells: Sequence[str], most: int) -> int:

@@ -1,6 +1,6 @@
 """Dealing units out to the parts of a split: by class, by time, beside what is dealt already, or in folds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -8,7 +8,9 @@ from tlkeras.data.units import Units
 from tlkeras.errors import DataError
 
 
-def deal(units: Units, shares: Sequence[float], names: Sequence[str] | None) -> np.ndarray:
+def deal(
+    units: Units, shares: Sequence[float], names: Sequence[str] | None, *, where: Callable[[int], str] | None = None
+) -> np.ndarray:
     """Return the part of each unit, int64: 0 for the rest, 1 … for the shares.
 
     In each stratum, units are taken in the order of their keys: from the front for the first share, from the back for the
@@ -19,6 +21,7 @@ def deal(units: Units, shares: Sequence[float], names: Sequence[str] | None) -> 
         units: What to deal out.
         shares: The shares of the examples of a stratum.
         names: The names of the strata if they are classes; a class that has too few units is then an error.
+        where: Says where an example lies, for that error.
 
     Raises:
         DataError: A class, or everything together, has fewer units than there are parts.
@@ -28,7 +31,8 @@ def deal(units: Units, shares: Sequence[float], names: Sequence[str] | None) -> 
     for stratum in np.unique(strata).tolist():
         members = np.flatnonzero(strata == stratum)
         if len(members) <= len(shares):
-            raise DataError(_too_few(names, stratum, len(members), int(units.sizes[members].sum()), len(shares) + 1))
+            first = f", the first: {where(int(np.flatnonzero(np.isin(units.of, members))[0]))}" if where else ""
+            raise DataError(_too_few(names, stratum, len(members), int(units.sizes[members].sum()), len(shares) + 1, first))
         total = int(units.sizes[members].sum())
         waiting = members[np.argsort(units.keys[members], kind="stable")].tolist()
         for part, share in enumerate(shares, 1):
@@ -147,10 +151,10 @@ def _pool_small(strata: np.ndarray, parts: int) -> np.ndarray:
     return target[place.reshape(-1)]
 
 
-def _too_few(names: Sequence[str] | None, stratum: int, units: int, examples: int, parts: int) -> str:
+def _too_few(names: Sequence[str] | None, stratum: int, units: int, examples: int, parts: int, first: str) -> str:
     who = f"Class {names[stratum]!r} has" if names is not None else "There are only"
     copies = f" ({examples} in all; copies, near copies and members of one group count once)" if examples > units else ""
     return (
-        f"{who} {units} different examples{copies}; to be in each of {parts} parts it needs at least {parts}. "
+        f"{who} {units} different examples{copies}{first}; to be in each of {parts} parts it needs at least {parts}. "
         "Add examples, merge it with another class, or leave it out."
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tlkeras.data.columns import TableOptions
 from tlkeras.data.examples import Splits
 from tlkeras.data.image_tables import images_from_table
+from tlkeras.data.load import refuse_many, report_splits
 from tlkeras.data.table import Table, as_cell, check_table, number_cells
 from tlkeras.data.tables import texts_from_table
 
@@ -29,7 +30,7 @@ def splits_from_frame(
     folder: str | Path = ".",
     seed: int = 0,
 ) -> Splits:
-    """Return the rows of a data frame as splits of texts, or of pictures if `image_column` is given.
+    """Return the rows of a data frame as splits of texts, or of pictures if `image_column` is given, and log what was found.
 
     Args:
         frame: The frame; missing values are empty cells. Rows are counted from 0, as by `frame.iloc`.
@@ -54,8 +55,12 @@ def splits_from_frame(
     table = frame_table(frame)
     columns = (label_column, split_column, group_column, time_column, target, label_separator, None, slice)
     if image_column is not None:
-        return images_from_table(table, TableOptions(image_column, *columns), folder=Path(folder), seed=seed)
-    return texts_from_table(table, TableOptions(text_column, *columns), seed=seed)
+        splits = images_from_table(table, TableOptions(image_column, *columns), folder=Path(folder), seed=seed)
+    else:
+        splits = texts_from_table(table, TableOptions(text_column, *columns), seed=seed)
+    refuse_many(splits)
+    report_splits(splits)
+    return splits
 
 
 def frame_table(frame: "pandas.DataFrame") -> Table:

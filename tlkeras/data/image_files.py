@@ -20,6 +20,14 @@ _MAGIC = {
     b"II*\x00": "TIFF",
     b"MM\x00*": "TIFF",
 }
+_NO_PICTURES = {
+    (b"<!doctype html", b"<html", b"<head", b"<body", b"<!--"): "an HTML page (a failed download?)",
+    (b"<?xml",): "an XML message (a failed download?)",
+    (b"{",): "a JSON message (a failed download?)",
+    (b"version https://git-lfs",): "a pointer of Git LFS (git lfs pull fetches the file itself)",
+    (b"%pdf",): "a PDF document (save its pages as PNG)",
+}
+"""How files begin that are often found in the place of pictures, in small letters."""
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1", b"heif")
 
 
@@ -72,9 +80,12 @@ def require_format(head: bytes) -> str:
         return kind
     if not head:
         raise ValueError("the file is empty")
-    start = head.lstrip().lower()
-    if start.startswith((b"<!doctype html", b"<html", b"<head")):
-        raise ValueError("an HTML page, not a picture (a failed download?)")
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if b"<svg" in start:
+        raise ValueError("an SVG drawing, not a picture of pixels; save it as PNG")
+    for marks, what in _NO_PICTURES.items():
+        if start.startswith(marks):
+            raise ValueError(f"{what}, not a picture")
     if b"\x00" not in head and all(byte >= 32 or byte in b"\t\n\r\f" for byte in head):
         raise ValueError("text, not a picture")
     raise ValueError(f"not a picture in a known format ({FORMATS})")

@@ -35,8 +35,7 @@ def read_json_lines(path: Path, *, encoding: str | None = None) -> Table:
             try:
                 cells = _read_object(line)
             except ValueError as error:
-                cut = "truncated: " if last and isinstance(error, json.JSONDecodeError) else ""
-                skipped.append(Skipped(f"{path}, row {number}", f"not a JSON object ({cut}{error})"))
+                skipped.append(Skipped(f"{path}, row {number}", f"not a JSON object ({_reason(error, last)})"))
                 continue
             columns.update(dict.fromkeys(cells))
             numbers.append(number)
@@ -71,7 +70,7 @@ def _lines(path: Path, codec: str) -> Iterator[tuple[int, str, bool]]:
 
 def _read_object(line: str) -> dict[str, str]:
     try:
-        record = json.loads(line, object_pairs_hook=_distinct_keys, parse_constant=_no_constant)
+        record = json.loads(line.rstrip("\r\n"), object_pairs_hook=_distinct_keys, parse_constant=_no_constant)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(record, dict):
@@ -82,6 +81,12 @@ def _read_object(line: str) -> dict[str, str]:
     if "\0" in text:
         raise ValueError("a NUL byte")
     return cells
+
+
+def _reason(error: ValueError, last: bool) -> str:
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error)
+    return f"{'truncated: ' if last else ''}{error.msg.removesuffix(' at')} at character {error.pos + 1}"
 
 
 def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def _classes(table: Table, column: str, cells: Sequence[str], wanted: Sequence[b
     if _are_stars(column, used):
         cells = [_star_name(cell) for cell in cells]
         used = [_star_name(cell) for cell in used]
-        notes = (f"The column {column!r} holds ratings: each is a class. A number is predicted with target='value'.",)
+        notes = (f"The column {column!r} holds ratings: each is a class. target='value' (--target value) predicts a number.",)
     _check_classes(table, column, used)
     names = _ordered(require_classes(used, _where(table, column)), table.orders.get(column, ()))
     joined = sorted(
@@ -86,7 +86,8 @@ def _classes(table: Table, column: str, cells: Sequence[str], wanted: Sequence[b
     )
     if joined:
         notes += (
-            f"Labels such as {joined[0]!r} look like several; each is taken as one class. target='labels' takes them apart.",
+            f"Labels such as {joined[0]!r} look like several; each is taken as one class. target='labels' (--target labels) "
+            "takes them apart.",
         )
     place = {name: index for index, name in enumerate(names)}
     targets = ClassTargets(np.array([place.get(cell, -1) for cell in cells], np.int32))
@@ -197,7 +198,7 @@ def _check_classes(table: Table, column: str, labels: Sequence[str]) -> None:
         raise DataError(
             f"{_where(table, column)} has {len(kinds):,} different values in {len(labels):,} rows: these are hardly labels. "
             f"Name the right one (label_column, --label-column) of: {', '.join(map(repr, table.columns))}."
-            + (" To predict the number itself: target='value'." if numeric else "")
+            + (" To predict the number itself: target='value' (--target value)." if numeric else "")
         )
     if column in kinds:
         raise DataError(

@@ -163,7 +163,10 @@ def _find_parts(root: Path, folders: list[Path]) -> dict[str, Path]:
     for folder in folders:
         name = names.get(folder.name)
         if name and name in parts:
-            raise DataError(f"{str(root)!r} holds two {name} parts: {parts[name].name!r} and {folder.name!r}. Remove one.")
+            raise DataError(
+                f"{str(root)!r} holds two {name} parts: {parts[name].name!r} and {folder.name!r}. Remove one, or give it "
+                "the name of the part that it is."
+            )
         if name:
             parts[name] = folder
     only_parts = len(parts) == len(folders)

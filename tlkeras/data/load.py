@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tlkeras.data.archives import ARCHIVE_SUFFIXES, unpack
+from tlkeras.data.archives import ARCHIVE_SUFFIXES, called_by_archive, unpack
 from tlkeras.data.catalogues import read_tfds
 from tlkeras.data.columns import TableOptions
 from tlkeras.data.examples import IN_QUARANTINE, LeftOut, Splits, nothing_left_out
@@ -29,6 +29,7 @@ _LOGGER = logging.getLogger("tlkeras")
 MOST_BROKEN = 100
 """So many examples that cannot be read are left out with a warning, or 1 % if that is more; beyond it, loading stops."""
 
+_OFFICE = (".xls", ".xlsb", ".ods", ".numbers", ".doc", ".docx", ".pdf")
 _TEXT_SUFFIXES = TABLE_SUFFIXES | {".txt"}
 
 
@@ -73,10 +74,8 @@ def load_images(
     """
     columns = (image_column, label_column, split_column, group_column, time_column)
     options = TableOptions(*columns, target, label_separator, encoding, slice)
-    return _report(
-        _arrange(_load(data, "image", options, quarantine, seed, near_duplicates), splits, quarantine, seed, near_duplicates),
-        data,
-    )
+    loaded = _load(data, "image", options, quarantine, seed, near_duplicates)
+    return _report(_arrange(loaded, splits, quarantine, seed, near_duplicates), data)
 
 
 def load_texts(
@@ -119,10 +118,8 @@ def load_texts(
     """
     columns = (text_column, label_column, split_column, group_column, time_column)
     options = TableOptions(*columns, target, label_separator, encoding, slice)
-    return _report(
-        _arrange(_load(data, "text", options, quarantine, seed, near_duplicates), splits, quarantine, seed, near_duplicates),
-        data,
-    )
+    loaded = _load(data, "text", options, quarantine, seed, near_duplicates)
+    return _report(_arrange(loaded, splits, quarantine, seed, near_duplicates), data)
 
 
 def read_data_table(location: Location, options: TableOptions) -> Table:
@@ -173,6 +170,19 @@ def _load(
         _refuse_options(location, options)
     if location.kind == "sample":
         return (load_image_sample if modality == "image" else load_text_sample)(location.name, seed=seed)
+    with called_by_archive(data, inside):
+        return _load_files(location, inside, modality, options, left_out, seed, near_duplicates)
+
+
+def _load_files(
+    location: Location,
+    inside: Path | None,
+    modality: str,
+    options: TableOptions,
+    left_out: LeftOut,
+    seed: int,
+    near_duplicates: bool,
+) -> Splits:
     if location.kind == "folder":
         return _load_folder(location.path, modality, seed, near_duplicates, left_out)
     if location.kind == "file":
@@ -199,13 +209,17 @@ def picture_folder(location: Location) -> Path:
 def _arrange(
     loaded: Splits, file: str | Path | None, quarantine: str | Path | None, seed: int, near_duplicates: bool
 ) -> Splits:
-    _refuse_many(loaded, quarantine)
+    refuse_many(loaded, quarantine)
     arranged = load_splits(loaded, file, seed=seed, near_duplicates=near_duplicates) if file else loaded
     return apply_quarantine(arranged, quarantine) if quarantine else arranged
 
 
-def _refuse_many(loaded: Splits, quarantine: str | Path | None) -> None:
-    """Stop where so much cannot be read that what is left may be another data set than was meant."""
+def refuse_many(loaded: Splits, quarantine: str | Path | None = None) -> None:
+    """Stop where so much cannot be read that what is left may be another data set than was meant.
+
+    Raises:
+        DataError: More than `MOST_BROKEN` examples and 1 % cannot be used and are in no quarantine list.
+    """
     known = {line.where for line in read_quarantine(quarantine)} if quarantine else set()
     broken = [one for one in loaded.skipped if not (one.stray or one.reason == IN_QUARANTINE or as_listed(one.where) in known)]
     examples = sum(len(getattr(loaded, name)) for name in PARTS)
@@ -256,6 +270,8 @@ def _wrong_file(path: Path, modality: str) -> str:
             f"{str(path)!r} is one picture. Expected a folder with a folder of pictures for each class, or a table; for "
             "pictures: tlkeras run image_classification --data FOLDER"
         )
+    if suffix in _OFFICE:
+        return f"{str(path)!r} cannot be read. Open it and save it as XLSX or CSV, then give that file."
     expected = "a folder, a table or an archive" if modality == "image" else "a table, a folder or an archive"
     return (
         f"{str(path)!r} is a file of no known kind. Expected {expected} ({', '.join(sorted(TABLE_SUFFIXES))}; "
@@ -273,6 +289,14 @@ def _holds_only(folder: Path, wanted: frozenset[str], unwanted: frozenset[str]) 
 
 
 def _report(splits: Splits, data: str | Path) -> Splits:
+    report_splits(splits)
+    if not str(data).startswith("sample"):
+        _LOGGER.info("What else may be wrong with it (copies, blank or mislabelled examples …): tlkeras check %s", data)
+    return splits
+
+
+def report_splits(splits: Splits) -> None:
+    """Log what was found, decided and left out."""
     kind = "pictures" if splits.modality == "image" else "texts"
     counts = ", ".join(f"{len(getattr(splits, name)):,} {name}" for name in PARTS)
     _LOGGER.info("Data: %s %s; %s", counts, kind, printable(_targets_in_words(splits)))
@@ -283,9 +307,6 @@ def _report(splits: Splits, data: str | Path) -> Splits:
         _LOGGER.warning("Skipped %d: %s", len(splits.skipped), printable("; ".join(f"{n} x {why}" for why, n in reasons)))
         for skipped in splits.skipped[:3]:
             _LOGGER.warning("  %s: %s", printable(skipped.where), printable(skipped.reason))
-    if not str(data).startswith("sample"):
-        _LOGGER.info("What else may be wrong with it (copies, blank or mislabelled examples …): tlkeras check %s", data)
-    return splits
 
 
 def _targets_in_words(splits: Splits) -> str:

@@ -135,7 +135,9 @@ def _deal(examples: Examples, classes: Sequence[str], units: Units, shares: Sequ
         return deal_by_time(units, times, shares)[units.of], "by time, the newest last"
     names = class_names(examples, classes)
     how = "stratified by class" if names is not None else "stratified"
-    return deal(units, shares, names)[units.of], f"{how}, by group" if "group" in examples.metadata else how
+    return deal(units, shares, names, where=examples.store.where)[
+        units.of
+    ], f"{how}, by group" if "group" in examples.metadata else how
 
 
 def _near_hint(units: Units, near_duplicates: bool) -> str:

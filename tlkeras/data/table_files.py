@@ -13,15 +13,15 @@ from tlkeras.errors import DataError
 TABLE_KINDS = {
     "csv": (".csv", ".txt"),
     "tsv": (".tsv", ".tab"),
-    "jsonl": (".jsonl", ".ndjson"),
+    "jsonl": (".jsonl", ".ndjson", ".json"),
     "xlsx": (".xlsx", ".xlsm"),
     "parquet": (".parquet", ".pq"),
     "arrow": (".arrow", ".feather"),
 }
 """The kinds of tables, and the suffixes they are known by."""
 
-TABLE_SUFFIXES = frozenset(suffix for suffixes in TABLE_KINDS.values() for suffix in suffixes) - {".txt"}
-"""Suffixes that make a file a table; a `.txt` file is one only where it is named as such."""
+TABLE_SUFFIXES = frozenset(suffix for suffixes in TABLE_KINDS.values() for suffix in suffixes) - {".txt", ".json"}
+"""Suffixes that make a file a table; a `.txt` or `.json` file is one only where it is named as such."""
 
 _READERS: dict[str, Callable[[Path, str | None], Table]] = {
     "csv": lambda path, encoding: read_delimited(path, encoding=encoding),

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def read_tables_by_part(folder: Path, *, encoding: str | None = None) -> Table:
     """Read the tables of a folder that are named after parts, as one table with a column `split`.
 
     Raises:
-        DataError: There is no table named after the training part, or one cannot be read.
+        DataError: There is no table named after the training part, one cannot be read, or their columns do not fit.
     """
     found = tables_by_part(folder)
     if not found:
@@ -36,9 +37,27 @@ def read_tables_by_part(folder: Path, *, encoding: str | None = None) -> Table:
             f"{str(folder)!r} holds no table named after the training part. Expected such files as train.csv and test.csv "
             f"({', '.join(sorted(TABLE_SUFFIXES))})."
         )
-    table = merge_tables(str(folder), [(part, parse_table(path, encoding=encoding)) for part, path in found])
+    tables = [(part, parse_table(path, encoding=encoding)) for part, path in found]
+    _require_like_columns(tables)
+    table = merge_tables(str(folder), tables)
     names = ", ".join(f"{part} from {path.name}" for part, path in found[:6])
     return replace(table, notes=(*table.notes, f"Tables of {str(folder)!r}: {names}{' …' if len(found) > 6 else ''}."))
+
+
+def _require_like_columns(tables: Sequence[tuple[str, Table]]) -> None:
+    """Refuse a table that lacks columns of the training table and has others: most likely one has another name."""
+    first = next(table for part, table in tables if part == "train")
+    for _, table in tables:
+        lacks, has = set(first.columns) - set(table.columns), set(table.columns) - set(first.columns)
+        if lacks and has:
+            raise DataError(
+                f"{table.origin!r} has the columns {_listed(has)}, but lacks {_listed(lacks)} of {first.origin!r}. Give the "
+                "columns of all tables the same names, or remove those that it alone has."
+            )
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(map(repr, sorted(names)))
 
 
 def metadata_files(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tlkeras.data.archives import called_by_archive
 from tlkeras.data.columns import Roles, TableOptions, choose_columns
 from tlkeras.data.examples import ImageFiles, Skipped, Splits, Store, Texts
 from tlkeras.data.folders import IMAGE_SUFFIXES
@@ -15,6 +16,7 @@ from tlkeras.data.joined import join_examples
 from tlkeras.data.labels import Labels, pick_labels, read_labels
 from tlkeras.data.layout import Found, Layout, scan_folder
 from tlkeras.data.load import find_data, load_images, picture_folder, read_data_table
+from tlkeras.data.location import Location
 from tlkeras.data.part_names import PART_NAMES
 from tlkeras.data.samples import load_image_sample, load_text_sample
 from tlkeras.data.splits import PARTS
@@ -108,6 +110,11 @@ def take_inventory(data: str, *, modality: str | None = None, options: TableOpti
     if location.kind == "sample":
         load = load_text_sample if modality == "text" else load_image_sample
         return inventory_of(load(location.name), data)
+    with called_by_archive(data, inside):
+        return _list(data, location, inside, modality, options)
+
+
+def _list(data: str, location: Location, inside: Path | None, modality: str | None, options: TableOptions) -> Inventory:
     if location.kind == "folder":
         layout = scan_folder(location.path)
         texts = (modality or guess_modality(location.path)) == "text"

@@ -90,7 +90,9 @@ def _two_labels(
         return
     mixed = [group for group in groups if len({inventory.labels[row].strip() for row in group} - {""}) > 1]
     offenders = [
-        inventory.offender(row, f"labelled {inventory.labels[row].strip()!r}; {_beside(inventory, group, row)}")
+        inventory.offender(
+            row, f"labelled {inventory.labels[row].strip()!r}; {_beside(inventory, group, row, other_label=True)}"
+        )
         for group in mixed
         for row in group
     ]
@@ -189,13 +191,16 @@ def _by(rows: Sequence[int], name: Callable[[int], str]) -> dict[str, list[int]]
     return dict(groups)
 
 
-def _beside(inventory: Inventory, group: Sequence[int], row: int, *, other_part: bool = False) -> str:
-    others = [
-        inventory.store.where(other)
-        for other in group
-        if other != row and (not other_part or inventory.parts[other] != inventory.parts[row])
-    ]
-    return f"like {others[0]}" + (f" and {len(others) - 1} more" if len(others) > 1 else "")
+def _beside(
+    inventory: Inventory, group: Sequence[int], row: int, *, other_part: bool = False, other_label: bool = False
+) -> str:
+    others = [other for other in group if other != row]
+    if other_part:
+        others = [other for other in others if inventory.parts[other] != inventory.parts[row]]
+    if other_label:
+        others = [other for other in others if inventory.labels[other].strip() != inventory.labels[row].strip()]
+    first = inventory.ids[others[0]] or inventory.store.where(others[0])
+    return f"like {first}" + (f" and {len(others) - 1} more" if len(others) > 1 else "")
 
 
 def _place(part: str) -> int:

@@ -53,7 +53,7 @@ def examine_pictures(inventory: Inventory, checks: Sequence[FileCheck]) -> Itera
             if check.header is not None and check.reason is None and test(check.header)
         ]
         share = f"{len(rows) / max(1, len(checks)):.1%} of all. "
-        yield from _of(inventory, rows, key, severity, title, remedy, explanation=share + explanation)
+        yield from _of(inventory, rows, key, severity, title, remedy, explanation=(share + explanation).rstrip())
     yield from _mistyped(inventory, checks)
 
 

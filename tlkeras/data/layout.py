@@ -131,7 +131,7 @@ def require_same_classes(layout: Layout, usable: Mapping[str, tuple[Found, ...]]
             where = "" if len(layout.parts) == 1 else f" of the {name} part"
             raise DataError(
                 f"Class folders{where} in {str(layout.root)!r} without any readable {kind}: {', '.join(map(repr, empty))}. "
-                f"Add {kind} or remove these folders.{_reasons(layout, usable)}"
+                f"Add {kind} or remove these folders.{_reasons(layout, usable, set(empty))}"
             )
     everywhere = {name for folders in layout.class_folders.values() for name in folders}
     for name, folders in layout.class_folders.items():
@@ -246,6 +246,7 @@ def _labels_in_names(files: list[Path]) -> list[str]:
     return sorted(words) if few and sum(words.values()) == len(files) and min(words.values()) > 1 else []
 
 
-def _reasons(layout: Layout, usable: Mapping[str, tuple[Found, ...]]) -> str:
-    bad = [found.id for name, files in layout.parts.items() for found in files if found not in set(usable[name])]
+def _reasons(layout: Layout, usable: Mapping[str, tuple[Found, ...]], classes: set[str]) -> str:
+    good = {found for files in usable.values() for found in files}
+    bad = [one.id for files in layout.parts.values() for one in files if one.class_name in classes and one not in good]
     return f" Not readable: {', '.join(bad[:3])}{' …' if len(bad) > 3 else ''}" if bad else ""

@@ -32,6 +32,18 @@ def test_left_and_right_stay_unless_flips_are_asked_for(level):
     assert 0.2 < brighter_left[1] < 0.8
 
 
+@pytest.mark.parametrize("level", ["light", "standard"])
+def test_views_of_coloured_pictures_stay_coloured(level):
+    pixels = np.broadcast_to(np.array([[180, 90, 60], [60, 120, 160]], np.uint8)[:, None, None], (2, 32, 32, 3))
+
+    def saturation(pictures):
+        high, low = pictures.max(axis=-1).astype(float), pictures.min(axis=-1).astype(float)
+        return ((high - low) / high).mean(axis=(1, 2))
+
+    shares = np.array([saturation(augment_pixels(pixels, level, seed=seed)) for seed in range(5)]) / saturation(pixels)
+    assert shares.min() > 0.5 and shares.max() < 1.8
+
+
 def test_an_unknown_level_is_answered_with_the_levels():
     with pytest.raises(ValueError, match=r"Received: 'stron'. Did you mean 'strong'"):
         augment_pixels(PIXELS, "stron", seed=0)

@@ -67,7 +67,8 @@ def _layers(level: str, seed: int) -> "list[keras.layers.Layer]":
             layers.RandomRotation(0.04, fill_mode="nearest", seed=seed),
             layers.RandomTranslation(0.1, 0.1, fill_mode="nearest", seed=seed + 1),
             layers.RandomZoom(0.2, fill_mode="nearest", seed=seed + 2),
-            layers.RandomColorJitter(span, 0.2, 0.2, 0.2, 0.05, seed=seed + 3),
+            # Of saturation, 0.5 changes nothing and 0 is grey; of the others, 0 changes nothing.
+            layers.RandomColorJitter(span, 0.2, 0.2, (0.4, 0.6), 0.05, seed=seed + 3),
         ]
     if level == "strong":
         return [layers.RandAugment(span, num_ops=2, factor=0.4, seed=seed), layers.RandomErasing(0.3, seed=seed + 1)]

@@ -226,3 +226,14 @@ def test_in_a_browser_all_pictures_load_nothing_complains_and_nothing_sticks_out
     assert (red < 60) == dark
     context.close()
     assert troubles == [] and [address for address in asked if not address.startswith(("file:", "data:"))] == []
+
+
+def test_an_example_links_to_the_file_that_it_came_from_while_that_is_there(tmp_path):
+    folder = add_everything(write_run(tmp_path / "run"))
+    table = tmp_path / "a 'b'.csv"
+    table.write_text("text,label\nfine,good\n")
+    items = json.loads((folder / "gallery.json").read_text())
+    items = [{**items[0], "where": f"{table}, row 2"}, {**items[0], "where": str(tmp_path / "gone.jpg")}]
+    (folder / "gallery.json").write_text(json.dumps(items))
+    page = Tags(write_report(folder).read_text(encoding="utf-8"))
+    assert [address for address in page.addresses if address.startswith("file:")] == [table.resolve().as_uri()]

@@ -71,12 +71,13 @@ def _phases(rows: Sequence[Mapping[str, Any]]) -> list[slice]:
 
 
 def _mark_phases(axis: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    for part in _phases(rows):
+    for number, part in enumerate(_phases(rows)):
         if part.start:
             axis.axvline(part.start + 0.5, color=GRID, linestyle="--")
         at = axis.get_xaxis_transform()
         name = shorten(str(rows[part.start]["phase"]))
-        axis.text(part.start + 0.6, 0.99, name, transform=at, va="top", fontsize=8, color="#6b7280")
+        height = 0.99 - 0.05 * (number % 2)  # a phase of one epoch is narrower than its name
+        axis.text(part.start + 0.6, height, name, transform=at, va="top", fontsize=8, color="#6b7280")
 
 
 def save_confusion(confusion: np.ndarray, classes: Sequence[str], path: Path) -> None:

@@ -1,6 +1,7 @@
 """The examples of a run that a report shows: pictures as addresses, tokens with how much each spoke for the answer."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tlkeras.report.numbers import number
@@ -38,6 +39,7 @@ def gallery(run: RunRecord) -> list[dict[str, Any]]:
 def _item(run: RunRecord, one: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "where": one.get("where") or one.get("id", ""),
+        "address": _address(str(one.get("where") or "")),
         "target": one.get("target", ""),
         "predicted": one.get("predicted", ""),
         "probability": number(one.get("probability"), share=True),
@@ -56,6 +58,12 @@ def _item(run: RunRecord, one: Mapping[str, Any]) -> dict[str, Any]:
             for near in (one.get("neighbours") or ())[:5]
         ],
     }
+
+
+def _address(where: str) -> str:
+    """Return the address of the file that an example came from, which opens on the machine that has it; empty without one."""
+    path = Path(where.rpartition(", row ")[0] or where)
+    return path.resolve().as_uri() if where and path.is_file() else ""
 
 
 def shades(tokens: Sequence[Sequence[Any]]) -> list[tuple[str, int]]:

@@ -71,6 +71,8 @@ def _phases(rows: Sequence[Mapping[str, Any]]) -> list[slice]:
 
 
 def _mark_phases(axis: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    low, high = axis.get_ylim()
+    axis.set_ylim(low, high + 0.12 * (high - low))  # the names stand above the curves
     for number, part in enumerate(_phases(rows)):
         if part.start:
             axis.axvline(part.start + 0.5, color=GRID, linestyle="--")

@@ -1,15 +1,37 @@
 """What MediaPipe's Tasks answer with a file that tlkeras exported; runs where MediaPipe is installed, and needs no tlkeras.
 
     python benchmarks/mediapipe_judge.py image model.tflite pictures.json > answers.json
+    python benchmarks/mediapipe_judge.py square model.tflite pictures.json > answers.json
     python benchmarks/mediapipe_judge.py text model.tflite texts.json > answers.json
 
 The JSON file holds a list of picture files, or of texts. The answer is a list of `[label, score]`, best first, for each, and
-`["similarity", number]` behind them where the file gives one.
+`["similarity", number]` behind them where the file gives one. With `image` MediaPipe scales the central square of each
+picture; with `square` it is given at the model's size, as the code in `exports/app/` gives it.
 """
 
 import json
 import sys
+import zipfile
 from pathlib import Path
+
+
+def judge_squares(model: str, pictures: list[str]) -> list[list[list]]:
+    """Classify picture files, each one's central square scaled to the model's size before MediaPipe sees it."""
+    import mediapipe as mp
+    import numpy as np
+    from mediapipe.tasks.python import BaseOptions, vision
+    from PIL import Image, ImageOps
+
+    size = json.loads(zipfile.ZipFile(model).read("metadata.json"))["input"]["size"]
+    options = vision.ImageClassifierOptions(base_options=BaseOptions(model_asset_path=model))
+    answers = []
+    with vision.ImageClassifier.create_from_options(options) as classifier:
+        for path in pictures:
+            upright = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+            square = ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR)
+            result = classifier.classify(mp.Image(image_format=mp.ImageFormat.SRGB, data=np.asarray(square)))
+            answers.append(_as_pairs(result.classifications))
+    return answers
 
 
 def judge_images(model: str, pictures: list[str]) -> list[list[list]]:
@@ -51,4 +73,5 @@ def _as_pairs(heads: list) -> list[list]:
 if __name__ == "__main__":
     kind, model_file, inputs_file = sys.argv[1:]
     inputs = json.loads(Path(inputs_file).read_text(encoding="utf-8"))
-    json.dump({"image": judge_images, "text": judge_texts}[kind](model_file, inputs), sys.stdout)
+    judges = {"image": judge_images, "square": judge_squares, "text": judge_texts}
+    json.dump(judges[kind](model_file, inputs), sys.stdout)

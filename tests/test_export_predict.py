@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 import zipfile
@@ -19,6 +20,7 @@ from tests.export_models import (
     texts,
     write_pictures,
 )
+from tlkeras.cli import main
 from tlkeras.export.artifact import ArtifactError
 from tlkeras.export.predict import load_artifact, predict_images, predict_texts
 from tlkeras.export.targets import export_model
@@ -149,3 +151,15 @@ def test_a_tflite_needs_neither_tensorflow_nor_keras_nor_pandas(image_artifacts,
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+def test_the_command_starts_tensorflow_without_its_lines_for_a_saved_model_only(image_artifacts, tmp_path, monkeypatch, capsys):
+    picture = write_pictures(tmp_path, image_examples().take([0]))[0]
+    started = []
+    monkeypatch.setattr("tlkeras.cli.start_tensorflow", lambda: started.append("TensorFlow"))
+    answers = []
+    for artifact, expected in ((image_artifacts[1], []), (image_artifacts[0], ["TensorFlow"])):
+        assert main(["predict", str(artifact.path), picture, "--json"]) == 0
+        answers.append(json.loads(capsys.readouterr().out))
+        assert started == expected
+    assert answers[0]["label"] == answers[1]["label"]

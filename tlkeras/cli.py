@@ -160,6 +160,8 @@ def predict(
     from tlkeras import scoring
     from tlkeras.export.predict import load_artifact
 
+    if _is_saved_model(artifact):
+        start_tensorflow()
     predictor = load_artifact(artifact, refuse=refuse)
     items = scoring.gather(inputs, predictor.modality, sys.stdin)
     if predictor.modality == "text" and any(map(scoring.is_table, items)):
@@ -212,7 +214,13 @@ def serve(artifact: _Artifact, /, *, host: str = "127.0.0.1", port: int = 8000, 
     """
     from tlkeras.serve.server import run_server
 
+    if _is_saved_model(artifact):
+        start_tensorflow()
     run_server(artifact, host=host, port=port, refuse=refuse)
+
+
+def _is_saved_model(artifact: Path) -> bool:
+    return (artifact / "saved_model.pb").is_file()
 
 
 def sources(name: _Source = "", /, *, settings: Annotated[SourcesSettings, tyro.conf.arg(name="")]) -> None:

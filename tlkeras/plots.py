@@ -270,12 +270,14 @@ def save_points(
     axes = figure.subplots(1, len(panels), sharey=True)
     hollow = refused or [False] * len(names)
     for axis, (title, (costs, limit)) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+        above = {place: number % 2 == 0 for number, place in enumerate(np.argsort(costs, kind="stable"))}  # neighbours part
         for place, (cost, value, name) in enumerate(zip(costs, values, names, strict=True)):
             axis.plot(cost, value, "o", color=BLUE, markersize=7, fillstyle="none" if hollow[place] else "full")
             if place == ringed:
                 axis.plot(cost, value, "o", color=ORANGE, markersize=15, fillstyle="none", markeredgewidth=1.8)
             label = f"{shorten(name)}{' (refused)' if hollow[place] else ''}"
-            axis.annotate(label, (cost, value), xytext=(0, 11), textcoords="offset points", ha="center", color=INK, fontsize=9)
+            style: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "color": INK, "fontsize": 9}
+            axis.annotate(label, (cost, value), xytext=(0, 11 if above[place] else -19), **style)
         if limit is not None:
             axis.axvline(limit, color=ORANGE, linestyle="--", linewidth=1.2)
             axis.annotate("limit", (limit, 0.02), xycoords=("data", "axes fraction"), color=ORANGE, fontsize=9)

@@ -161,7 +161,7 @@ def check_int8(content: bytes, *, input_dtype: str, output_dtype: str) -> None:
     if wrong:
         raise TlkerasError(
             f"The converted file is not int8: {', '.join(sorted(set(wrong)))}. LiteRT has no int8 form of that, or got no "
-            "calibration examples. Export 'tflite_dynamic' (int8 weights, float arithmetic) instead."
+            "calibration examples. Export 'tflite_dynamic' (--quantize dynamic: int8 weights, float arithmetic) instead."
         )
 
 

@@ -52,7 +52,8 @@ def _convert(model: TransferModel) -> Any:
     import tensorflow as tf
 
     try:
-        import coremltools
+        with quiet():  # it warns of every package that it was not tested with, and of Apple's libraries
+            import coremltools
     except ImportError as error:
         raise TlkerasError(f"Core ML needs coremltools ({error}). Install it: pip install 'tlkeras[coreml]'") from None
     size, name, network = model.source.input_size, TASKS[model.task].output, answering(model, narrow=True)
@@ -84,7 +85,8 @@ def _convert(model: TransferModel) -> Any:
     wanted = [SIMILARITY] if model.task == "classification" else [name, SIMILARITY]
     for old, new in zip(found, wanted, strict=False):
         coremltools.utils.rename_feature(spec, old, new)
-    return coremltools.models.MLModel(spec, weights_dir=package.weights_dir, skip_model_load=True)
+    with quiet():
+        return coremltools.models.MLModel(spec, weights_dir=package.weights_dir, skip_model_load=True)
 
 
 def structure_problems(spec: Any, model: TransferModel) -> Iterator[str]:

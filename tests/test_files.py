@@ -92,3 +92,11 @@ def test_an_ordinary_cell_stays():
 def test_what_moves_a_cursor_or_cannot_be_encoded_is_escaped_on_a_terminal():
     assert printable("cat\x1b[2J\rdog\x07\u202e\udcff") == "cat\\x1b[2J\\rdog\\x07\\u202e\\udcff"
     assert printable("Käse 猫\n\tx") == "Käse 猫\n\tx"
+
+
+def test_names_of_files_that_are_not_utf8_are_written_escaped_and_come_back_from_json(tmp_path):
+    name = "caf\udce9.jpg"
+    write_json(tmp_path / "a.json", {"where": name})
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"where": name}
+    write_text(tmp_path / "a.txt", name)
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == safe_cell(name) == "caf\\udce9.jpg"

@@ -34,8 +34,8 @@ def write_file(path: Path, writer: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all."""
-    write_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n"))
+    """Write a text file in UTF-8, whole or not at all; what cannot be encoded is escaped."""
+    write_file(path, lambda temporary: temporary.write_text(encodable(text), encoding="utf-8", newline="\n"))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -68,9 +68,17 @@ def _sync_folder(path: Path) -> None:
             os.close(descriptor)
 
 
+def encodable(text: str) -> str:
+    r"""Return a text in which the bytes of file names that are not UTF-8 are escaped as in JSON: a\udcff.jpg."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def safe_cell(value: object) -> str:
-    """Return a value as a table cell that no spreadsheet runs as a formula: such a start gets an apostrophe in front."""
-    text = str(value)
+    """Return a value as a table cell that no spreadsheet runs as a formula: such a start gets an apostrophe in front.
+
+    What cannot be encoded is escaped, see `encodable`.
+    """
+    text = encodable(str(value))
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 

@@ -269,7 +269,7 @@ def _start_log(file: Path) -> None:
         _log.addHandler(_Console(logging.INFO))
     if _log.level == logging.NOTSET:
         _log.setLevel(logging.INFO)
-    handler = logging.FileHandler(file, encoding="utf-8")
+    handler = logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
     handler.set_name(_LOCK)
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     _log.addHandler(handler)

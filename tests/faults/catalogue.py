@@ -107,6 +107,7 @@ FAULTS: dict[int, Fault] = {
             f"{_FOLDERS}::test_a_class_name_must_be_valid_text",
             _FOLDER,
             "test_data_split_files::test_names_that_are_formulas_or_no_utf8_come_back",
+            "test_files::test_names_of_files_that_are_not_utf8_are_written_escaped_and_come_back_from_json",
             "test_report_check::test_names_that_are_no_utf8_or_move_the_cursor_are_shown_escaped",
         ),
     ),

@@ -139,7 +139,7 @@ def parts_in_file(path: str | Path, examples: Examples) -> list[str]:
 
 def as_listed(value: object) -> str:
     """Return a value as it stands in a list of examples: harmless in a spreadsheet, and UTF-8 whatever a file name holds."""
-    return safe_cell(value).encode("utf-8", "backslashreplace").decode()
+    return safe_cell(value)
 
 
 @dataclass(frozen=True)

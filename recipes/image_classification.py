@@ -65,6 +65,8 @@ class Config:
     """What follows training, separated by commas: ema, soup, wise_ft, recalibrate; see docs/training.md."""
     augment: Literal["none", "light", "standard", "strong"] = "none"
     """How much training pictures are varied; the run folder shows it."""
+    views: int = 4
+    """Views of each training picture that `augment` makes, read in turn by epoch; as many as `epochs`: none is read twice."""
     flip: bool = False
     """Mirror half of the varied pictures; leave it off where left and right differ (text, arrows, hands)."""
     balance: Literal["auto", "none", "weights", "sampling", "focal"] = "auto"
@@ -125,14 +127,12 @@ def run(config: Config) -> "tl.Run":
 
     # 4. Choose what is trained when
     extras: Any = {"augment": config.augment, "penalties": config.penalties, "schedule": config.schedule, "after": config.after}
-    extras |= {"precision": config.precision}
-    phases = tl.plan_phases(
-        config.strategy, trainable=config.trainable, epochs=config.epochs, learning_rate=config.learning_rate, **extras
-    )
+    extras |= {"precision": config.precision, "trainable": config.trainable, "learning_rate": config.learning_rate}
+    phases = tl.plan_phases(config.strategy, epochs=config.epochs, **extras)
 
     # 5. Train: the frozen part runs once, Keras trains what lies above it; folds come first, where asked for
     settings: Any = {"batch_size": config.batch_size, "balance": config.balance, "flip": config.flip, "seed": config.seed}
-    settings |= {"reproducible": config.reproducible}
+    settings |= {"views": config.views, "reproducible": config.reproducible}
     tl.cross_validate(model, splits, phases, folds=config.folds, near_duplicates=config.near_duplicates, run=run, **settings)
     history = tl.fit(model, splits, phases, keep_start=config.refit, run=run, **settings)
 

@@ -63,6 +63,8 @@ class Config:
     """What follows training, separated by commas: ema, soup, wise_ft, recalibrate; see docs/training.md."""
     augment: Literal["none", "light", "standard", "strong"] = "none"
     """How many tokens are masked in training: none, 5, 10 or 15 %."""
+    views: int = 4
+    """Views of each training text that `augment` makes, read in turn by epoch; as many as `epochs`: none is read twice."""
     balance: Literal["auto", "none", "weights", "sampling", "focal"] = "auto"
     """What is done about rare classes; `auto` weights classes where one is three times as frequent as another."""
     folds: int = 0
@@ -121,15 +123,12 @@ def run(config: Config) -> "tl.Run":
 
     # 4. Choose what is trained when
     extras: Any = {"augment": config.augment, "penalties": config.penalties, "schedule": config.schedule, "after": config.after}
-    extras |= {"precision": config.precision}
-    phases = tl.plan_phases(
-        config.strategy, trainable=config.trainable, epochs=config.epochs, learning_rate=config.learning_rate, **extras
-    )
+    extras |= {"precision": config.precision, "trainable": config.trainable, "learning_rate": config.learning_rate}
+    phases = tl.plan_phases(config.strategy, epochs=config.epochs, **extras)
 
     # 5. Train: the frozen part runs once, Keras trains what lies above it; folds come first, where asked for
     settings: dict[str, Any] = {"batch_size": config.batch_size, "balance": config.balance, "seed": config.seed}
-    settings |= {"reproducible": config.reproducible}
-    settings["reproducible"] = config.reproducible
+    settings |= {"views": config.views, "reproducible": config.reproducible}
     tl.cross_validate(model, splits, phases, folds=config.folds, near_duplicates=config.near_duplicates, run=run, **settings)
     history = tl.fit(model, splits, phases, keep_start=config.refit, run=run, **settings)
 

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 from tests.networks import squares, tiny_source
 from tlkeras.errors import TlkerasError
@@ -52,12 +53,24 @@ def test_litert_computes_pictures_of_a_fixed_size_by_networks_that_are_neither_t
     for least, most, expected in ((size, size, True), (size + 1, 10 * size, False), (0, size - 1, False)):
         monkeypatch.setattr(passes, "LEAST_BYTES", least)
         monkeypatch.setattr(passes, "MOST_BYTES", most)
-        assert passes.computes_in_litert(network) is expected
+        assert (passes.why_tensorflow(network) is None) is expected
     monkeypatch.setattr(passes, "LEAST_BYTES", 0)
     monkeypatch.setattr(passes, "MOST_BYTES", 10 * size)
     free = keras.Input((None, None, 3))
-    assert not passes.computes_in_litert(keras.Model(free, keras.layers.Conv2D(4, 3)(free)))
-    assert not passes.computes_in_litert(chain(_text_blocks(), name="x"))
+    assert "no fixed size" in passes.why_tensorflow(keras.Model(free, keras.layers.Conv2D(4, 3)(free)))
+    assert "texts" in passes.why_tensorflow(chain(_text_blocks(), name="x"))
+
+
+@pytest.mark.parametrize(
+    ("least", "said"), [(0, "in LiteRT: "), (1_000_000, "in TensorFlow (converting pays from 1 to 130 MB")]
+)
+def test_the_log_says_what_computed_and_why(monkeypatch, caplog, tmp_path, least, said):
+    source = tiny_source()
+    monkeypatch.setenv("TLKERAS_CACHE", str(tmp_path))
+    monkeypatch.setattr(passes, "LEAST_BYTES", least)
+    caplog.set_level("INFO", "tlkeras")
+    activations(source.blocks, [3], read_inputs(squares(4, seed=0), source))
+    assert f"ran once over 4 examples, {said}" in caplog.text
 
 
 def test_what_litert_lacks_runs_in_tensorflow_and_it_is_not_tried_again(monkeypatch, tmp_path):

@@ -10,8 +10,10 @@ from tests.networks import square_splits, tiny_source
 from tlkeras.data.targets import ClassTargets, ValueTargets
 from tlkeras.features.rows import Rows, shuffled_batches
 from tlkeras.strategies.phases import Phase
+from tlkeras.strategies.table import HEAD, plan_phases
 from tlkeras.tasks.classification import build_classifier
 from tlkeras.training.balance import SparseFocal, plan_balance
+from tlkeras.training.examples import read_training_data
 from tlkeras.training.fit import fit
 
 SKEWED = ClassTargets(np.array([0] * 60 + [1] * 30 + [2] * 10, np.int32))
@@ -86,3 +88,31 @@ def test_each_epoch_reads_the_next_view():
     batches = list(train_batches(views, targets, inputs, batch_size=3, seed=0, epochs=4))
     assert [int(x[0, 0]) for x, _ in batches] == [0, 0, 1, 1, 2, 2, 0, 0]
     assert [int(y[0]) for _, y in batches] == [0, 0, 1, 1, 2, 2, 0, 0]
+
+
+def _views(phases, **options):
+    data = read_training_data(
+        build_classifier(tiny_source(), square_splits().classes),
+        square_splits(),
+        phases,
+        **{"balance": "none", "flip": False, "views": 4, "seed": 0, **options},
+    )
+    return [rows.values for rows in data.views]
+
+
+def test_there_are_as_many_different_views_as_asked_for_and_at_most_one_for_each_epoch():
+    varied = Phase(name="all", trainable="all", epochs=5, augment="light")
+    for views, count in ((2, 2), (5, 5), (9, 5)):
+        found = _views([HEAD, varied], views=views)
+        assert len({pixels.tobytes() for pixels in found}) == len(found) == count
+        np.testing.assert_array_equal(found[0], square_splits().train.store.pixels)
+    with pytest.raises(ValueError, match=r"2 views or more, the original among them. Received: views=1"):
+        _views([HEAD, varied], views=1)
+
+
+def test_a_head_that_is_solved_alone_is_told_that_nothing_is_varied(caplog):
+    assert len(_views([HEAD], flip=True)) == 1
+    assert "Nothing is mirrored" in caplog.text
+    phases = plan_phases("feature_extraction", augment="strong", penalties="l2_sp=0.1")
+    assert phases == [HEAD]
+    assert "augment counts for nothing" in caplog.text and "penalties counts for nothing" in caplog.text

@@ -44,9 +44,10 @@ class Training:
         epochs: As `plan_phases` takes them, like the two below.
         learning_rate: The peak rate.
         augment: The level of augmentation.
-        batch_size: As `fit` takes them, like the two below.
+        batch_size: As `fit` takes them, like the three below.
         balance: What is done about rare classes.
         flip: Whether pictures are mirrored.
+        views: How many augmented views there are.
     """
 
     epochs: int = 12
@@ -55,6 +56,7 @@ class Training:
     batch_size: int = 32
     balance: str = "auto"
     flip: bool = False
+    views: int = 4
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def _train(
     model: TransferModel, phases: Sequence[Phase], costs: Costs, training: Training, splits: Splits, seed: int
 ) -> Outcome:
     macs = [_macs(model, phase, costs, splits) for phase in phases]
-    options = {"batch_size": training.batch_size, "balance": training.balance, "flip": training.flip}
+    options = {name: getattr(training, name) for name in ("batch_size", "balance", "flip", "views")}
     with Meter() as meter:
         history = fit(model, splits, phases, seed=seed, **options)  # type: ignore[arg-type]
     set_trainable(model, phases[-1])

@@ -55,7 +55,7 @@ def activations(
         passed = frozen.run(row_keys(rows), partial(_some, rows), on_progress=on_progress, exact=exact)
         by_cut.update(zip(wanted, passed.outputs, strict=True))
         computed += passed.computed
-    _report(name, computed, sum(map(len, inputs)) - computed, time.monotonic() - started)
+    _report(name, frozen.engine, computed, sum(map(len, inputs)) - computed, time.monotonic() - started)
     return found
 
 
@@ -63,13 +63,13 @@ def _some(rows: Rows, places: np.ndarray) -> Rows:
     return pick_rows([rows], np.stack([np.zeros(len(places), np.int64), places], axis=1))
 
 
-def _report(name: str, computed: int, read: int, seconds: float) -> None:
+def _report(name: str, engine: str, computed: int, read: int, seconds: float) -> None:
     if not computed:
         log.info("%s did not run: all %d examples were read from the cache, %.1f s", name, read, seconds)
         return
     also = f"; {read} were read from the cache" if read else ""
     rate = computed / max(seconds, 1e-9)
-    log.info("%s ran once over %d examples: %.1f s, %.0f a second%s", name, computed, seconds, rate, also)
+    log.info("%s ran once over %d examples, in %s: %.1f s, %.0f a second%s", name, computed, engine, seconds, rate, also)
 
 
 def may_keep(segments: Sequence[Block], cut: int, inputs: Rows, *, copies: int = 1) -> bool:

@@ -63,7 +63,8 @@ class Pass:
         """
         self._chains = [tuple(chain) for chain in chains]
         self.network = tapped(self._chains)
-        self._litert = computes_in_litert(self.network)
+        self._why_tensorflow = why_tensorflow(self.network)
+        self._litert = self._why_tensorflow is None
         self._steps: dict[tuple[int, ...], Step] = {}
         self._converted: dict[tuple[int, ...], bytes | None] = {}
 
@@ -94,11 +95,17 @@ class Pass:
             chosen = tuple(number for number, places in enumerate(lacking) if len(places))
             if self._litert and self.converted(chosen) is None:
                 self._litert = False  # perhaps TensorFlow has computed it before
+                self._why_tensorflow = "LiteRT cannot convert it"
                 return self.run(keys, read, on_progress=on_progress, exact=exact)
             fresh = self._keep(chosen, [entries[number] for number in chosen], keys[missing], read(missing), on_progress)
             for number, chunk in zip(chosen, fresh, strict=True):
                 stored[number].append(chunk)
         return Passed([gather(chunks, keys) for chunks in stored], len(missing))
+
+    @property
+    def engine(self) -> str:
+        """What computes it and why, in words."""
+        return "LiteRT" if self._litert else f"TensorFlow ({self._why_tensorflow})"
 
     @functools.cached_property
     def identities(self) -> tuple[str, ...]:
@@ -224,18 +231,25 @@ def tapped(chains: Sequence[Chain]) -> "keras.Model":
     return keras.Model(inputs if len(inputs) > 1 else inputs[0], outputs, name="frozen_part")
 
 
-def computes_in_litert(network: "keras.Model") -> bool:
-    """Say whether LiteRT is to compute a network: for pictures of a fixed size, on a CPU, neither tiny nor huge.
+def why_tensorflow(network: "keras.Model") -> str | None:
+    """Say why TensorFlow is to compute a network; None where LiteRT is: pictures of a fixed size on a CPU, not tiny, not huge.
 
-    Texts are products of matrices, which TensorFlow computes near the machine's peak. A function of the network and the machine
-    alone, not of the examples or of a clock, so that all commands, and a run that is resumed, compute the same numbers.
+    A function of the network and the machine alone, not of the examples or of a clock, so that all commands, and a run that is
+    resumed, compute the same numbers.
     """
     import tensorflow as tf
 
     shape = network.inputs[0].shape[1:]
-    if len(shape) != 3 or None in shape or tf.config.list_physical_devices("GPU"):
-        return False
-    return LEAST_BYTES <= sum(4 * int(np.prod(weight.shape)) for weight in network.weights) <= MOST_BYTES
+    if len(shape) != 3:
+        return "texts are products of matrices, which it computes near the machine's peak"
+    if None in shape:
+        return "the pictures have no fixed size"
+    if tf.config.list_physical_devices("GPU"):
+        return "there is a GPU"
+    size = sum(4 * int(np.prod(weight.shape)) for weight in network.weights)
+    if LEAST_BYTES <= size <= MOST_BYTES:
+        return None
+    return f"converting pays from {LEAST_BYTES / 1e6:g} to {MOST_BYTES / 1e6:g} MB of weights, and it has {size / 1e6:.1f}"
 
 
 def _digest(block: Block) -> str:

@@ -41,7 +41,7 @@ def compare_training(
     if not values.get("output"):
         raise ValueError(f"Where to? tlkeras compare {name} --output FOLDER. What a folder holds already is not trained again.")
     read = {name: values[name] for name in ("epochs", "learning_rate", "augment") if name in values}
-    given = {name: options[name] for name in ("batch_size", "balance", "flip") if name in options}
+    given = {name: options[name] for name in ("batch_size", "balance", "flip", "views") if name in options}
     recipe = {"recipe": name, **{key: value for key, value in values.items() if key not in _NOT_COMPARED}}
     return compare_parts(splits, model.source, Training(**read, **given), settings, Path(values["output"]), recipe=recipe)
 

@@ -1,13 +1,16 @@
 """Strategies: functions that return the phases, by the names that a command line uses."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
 from tlkeras.errors import unknown
 from tlkeras.strategies.after import parse_after
-from tlkeras.strategies.penalties import Penalties, parse_penalties
+from tlkeras.strategies.penalties import NONE, Penalties, parse_penalties
 from tlkeras.strategies.phases import Phase, Precision
+
+log = logging.getLogger("tlkeras")
 
 HEAD = Phase(name="head", trainable="head", solver="closed_form", epochs=1)
 
@@ -161,6 +164,10 @@ def plan_phases(
     held = penalties if isinstance(penalties, Penalties) else parse_penalties(penalties)
     same = {"augment": augment, "penalties": held, "schedule": schedule, "precision": precision}
     made = [replace(phase, **same) if phase.solver == "gradient" else phase for phase in phases]  # type: ignore[arg-type]
+    if all(phase.solver == "closed_form" for phase in made):
+        for name, idle in (("augment", augment == "none"), ("penalties", held == NONE)):
+            if not idle:
+                log.warning("%s counts for nothing: %r solves the head in closed form and trains nothing else", name, strategy)
     ema, steps = parse_after(after)
     if ema or steps:
         if made[-1].solver != "gradient":

@@ -62,6 +62,9 @@ def read_training_data(
         flip: Mirror half of the pictures of each augmented view.
         views: The most views, the original among them.
         seed: Seed of the views.
+
+    Raises:
+        ValueError: Phases augment at several levels, or there are fewer than 2 views to augment.
     """
     plan = plan_balance(splits.train.targets, balance)
     if plan.mode != "none":
@@ -72,13 +75,16 @@ def read_training_data(
     _report_cut(train, model.source)
     if isinstance(splits.train.store, Texts) and model.source.tokenizer is not None:
         warn_of_foreign_texts(splits.train.store.texts, model.source.tokenizer, model.source.name)
-    level = _level(phases)
-    if level == "none" and not flip:
+    level, epochs = _level(phases), max((phase.epochs for phase in phases if phase.solver == "gradient"), default=0)
+    if flip and not epochs:
+        log.warning("Nothing is mirrored: a head that is solved in closed form reads the examples as they are")
+    if (level == "none" and not flip) or not epochs:
         return TrainingData((train,), (y,), val, val_y, plan)
+    if views < 2:
+        raise ValueError(f"Augmentation takes 2 views or more, the original among them. Received: views={views}")
     mixed = level == "strong" and model.modality == "image" and model.task == "classification"
     if mixed:
         y, val_y = (np.eye(len(model.classes), dtype=np.float32)[classes] for classes in (y, val_y))
-    epochs = max(phase.epochs for phase in phases if phase.solver == "gradient")
     made = [_view(train, y, model.source, level, flip, mixed, seed + 1000 * number) for number in range(1, min(views, epochs))]
     log.info("Augmentation %s: %d views of each training example, one after the other by epoch", level, len(made) + 1)
     return TrainingData((train, *(view for view, _ in made)), (y, *(targets for _, targets in made)), val, val_y, plan, mixed)

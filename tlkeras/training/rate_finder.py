@@ -107,7 +107,8 @@ def _sweep(
 
     cut = set_trainable(model, phase)
     adapted = with_adapters(model, phase, seed=seed)
-    data = read_training_data(model, splits, [phase], balance=balance, flip=False, views=1, seed=seed)
+    plain = [replace(phase, augment="none")]
+    data = read_training_data(model, splits, plain, balance=balance, flip=False, views=1, seed=seed)
     frozen = FrozenPart(model.segments, data.views, data.val)
     rows, lower = frozen.rows(Need(cut)), frozen.lower(Need(cut))
     part = compile_part(adapted, phase, cut, data, steps, reference=reference, seed=seed)

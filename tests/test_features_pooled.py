@@ -15,7 +15,7 @@ from tlkeras.errors import TlkerasError
 from tlkeras.features import inputs, passes, pooled, workers
 from tlkeras.features.engine import run_network
 from tlkeras.features.inputs import SharedPixels, example_digests, read_inputs
-from tlkeras.features.passes import computes_in_litert
+from tlkeras.features.passes import why_tensorflow
 from tlkeras.features.pool import pool_block
 from tlkeras.features.pooled import noise, pooled_features, prepare
 from tlkeras.features.rows import ragged
@@ -160,7 +160,7 @@ def test_a_file_that_was_converted_or_refused_is_kept_for_later(source, monkeypa
 def test_texts_are_read_in_tensorflow_and_have_a_latency_in_litert(monkeypatch):
     source = _text_source()
     ready = prepare(source)
-    assert not computes_in_litert(ready.frozen.network)
+    assert why_tensorflow(ready.frozen.network) is not None
     assert latency_ms(ready.frozen, noise(source)) is not None
     monkeypatch.setattr(passes, "run_litert", lambda *_, **__: pytest.fail("texts went through LiteRT"))
     texts = ("a", "word", "more", "of", "each")

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from tests.networks import square_splits, tiny_source
+from tests.networks import SIZE, square_splits, tiny_source
+from tlkeras.data.decode import read_pixels
 from tlkeras.data.targets import ClassTargets, ValueTargets
 from tlkeras.features.rows import Rows, shuffled_batches
 from tlkeras.strategies.phases import Phase
@@ -105,7 +106,7 @@ def test_there_are_as_many_different_views_as_asked_for_and_at_most_one_for_each
     for views, count in ((2, 2), (5, 5), (9, 5)):
         found = _views([HEAD, varied], views=views)
         assert len({pixels.tobytes() for pixels in found}) == len(found) == count
-        np.testing.assert_array_equal(found[0], square_splits().train.store.pixels)
+        np.testing.assert_array_equal(found[0], read_pixels(square_splits().train.store, SIZE))
     with pytest.raises(ValueError, match=r"2 views or more, the original among them. Received: views=1"):
         _views([HEAD, varied], views=1)
 

@@ -154,7 +154,7 @@ def _train(
     macs = [_macs(model, phase, costs, splits) for phase in phases]
     options = {name: getattr(training, name) for name in ("batch_size", "balance", "flip", "views")}
     with Meter() as meter:
-        history = fit(model, splits, phases, seed=seed, **options)  # type: ignore[arg-type]
+        history = fit(model, splits, phases, seed=seed, **options)
     set_trainable(model, phases[-1])
     trained = None if phases[-1].adapters else count_trainable(model)
     examples, _ = judged(splits, seed)

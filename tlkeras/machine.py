@@ -1,5 +1,6 @@
 """What a run ran on: versions, cores, memory, accelerators."""
 
+import functools
 import os
 import platform
 import re
@@ -24,13 +25,18 @@ def environment() -> dict[str, Any]:
 
 
 def installed_versions() -> dict[str, str | None]:
-    """Return the versions of tlkeras and of what it requires; None for what is not installed."""
+    """Return the versions of tlkeras and of what it requires, as they were when first asked for; None if not installed."""
+    return dict(_installed())
+
+
+@functools.cache  # a ranking asks some 70 times, and each time would take 0.1 s
+def _installed() -> tuple[tuple[str, str | None], ...]:
     try:
         required = [item for item in metadata.requires("tlkeras") or [] if "extra ==" not in item]
     except metadata.PackageNotFoundError:
         required = []
     names = [re.split(r"[^A-Za-z0-9._-]", item, maxsplit=1)[0] for item in required]
-    return {name: _version(name) for name in ("tlkeras", *names, "keras-hub")}
+    return tuple((name, _version(name)) for name in dict.fromkeys(("tlkeras", *names, "keras-hub")))
 
 
 def _version(name: str) -> str | None:

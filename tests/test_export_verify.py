@@ -292,6 +292,19 @@ def judged(target, *, moved, n=1000, labels_changed=0, right_lost=0, margin=0.5,
     return judge(Parity(target, n), _bounds(target, max_drop), reference, predictions, image_examples(n))
 
 
+@pytest.mark.parametrize(
+    ("target", "moved", "passed"),
+    [("tflite_float16", 0.0068, True), ("tflite_float16", 0.02, False), ("tflite_float32", 0.001, False)],
+)
+def test_values_may_move_in_16_bits_as_logits_do(target, moved, passed):
+    values = np.linspace(-1, 1, 40, dtype=np.float32)[:, None]
+    values /= values.std()
+    reference = Reference("regression", ("value",), values, values[:, 0])
+    predictions = [read_output("regression", ("value",), "x", row) for row in values + np.float32(moved)]
+    parity = Parity(target, 40, measure="mean_absolute_error")
+    assert judge(parity, _bounds(target, None), reference, predictions, image_examples(40)).passed is passed
+
+
 def test_single_probabilities_may_move_in_16_bits_but_not_all_of_them():
     # What a fine-tuned EfficientNet-Lite0 gave: two labels changed at margins below 0.01, by 0.0007 in the mean.
     result = judged("tflite_float16", moved=0.0007, labels_changed=2, right_lost=2, margin=0.006)

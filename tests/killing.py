@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 IMAGE: dict[str, Any] = {
     "kind": "image",
-    "phase": {"epochs": 12, "patience": 4, "schedule": "plateau", "learning_rate": 2e-2},
+    "phase": {"epochs": 16, "patience": 4, "schedule": "plateau", "learning_rate": 2e-2},
 }
 TEXT: dict[str, Any] = {"kind": "text", "phase": {"epochs": 2, "patience": 3, "learning_rate": 1e-3}}
 

@@ -1,3 +1,4 @@
+import io
 import re
 from importlib import metadata
 from pathlib import Path
@@ -5,9 +6,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
+from tlkeras.data.decode import decode_image
 from tlkeras.errors import WeightsError
+from tlkeras.export.decode_graph import decode_batch
 from tlkeras.sources import download, networks
 from tlkeras.sources.applications import APPLICATIONS
 from tlkeras.sources.image import load_image_source
@@ -46,6 +50,27 @@ def test_packaged_weights_recognise_labelled_photographs(name, photographs):
     ranked = np.argsort(-(np.mean(features, axis=(1, 2)) @ kernel + bias), axis=1)
     assert np.sum(ranked[:, 0] == labels) >= 16
     assert np.sum(ranked[:, :5] == labels[:, None]) >= 19
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "mobilenet_v2"])
+def test_no_label_of_a_real_network_flips_between_the_decoders(name, photographs):
+    source = load_image_source(name)
+    assert source.head is not None
+    kernel, bias = source.head
+    files = []
+    for picture in photographs[0]:
+        for kind, options in (("jpeg", {"quality": 90}), ("jpeg", {"quality": 60, "progressive": True}), ("png", {})):
+            stream = io.BytesIO()
+            picture.save(stream, kind, **options)
+            files.append(stream.getvalue())
+    size = source.input_size
+    by_pillow = np.stack([decode_image(data, size) for data in files])
+    by_tensorflow = np.asarray(decode_batch(tf.constant(files), size, "crop"))
+    logits = [
+        np.mean(source.network(pixels.astype("float32")), axis=(1, 2)) @ kernel + bias for pixels in (by_pillow, by_tensorflow)
+    ]
+    assert (by_pillow != by_tensorflow).any()  # else this compares nothing
+    np.testing.assert_array_equal(*(values.argmax(axis=1) for values in logits))
 
 
 def included_preprocessing(name):

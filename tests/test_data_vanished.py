@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tlkeras.data import decode
 from tlkeras.data.decode import read_picture, read_pixels
 from tlkeras.data.examples import Examples
 from tlkeras.data.load import load_images
@@ -95,14 +96,8 @@ def test_an_error_that_has_nothing_to_do_with_files_is_passed_on(splits):
     assert not Path(whole).exists()
 
 
-def test_a_training_goes_on_without_a_picture_that_vanishes_while_it_is_read(splits, monkeypatch, caplog):
-    from tests.networks import tiny_source
-    from tlkeras.data import decode
-    from tlkeras.evaluation.evaluate import evaluate
-    from tlkeras.strategies.phases import Phase
-    from tlkeras.tasks.classification import build_classifier
-    from tlkeras.training.fit import fit
-
+def _lose_while_read(splits, monkeypatch):
+    """Let a picture of training and one of the test vanish just before each is decoded; return which."""
     gone = {splits.train.store.paths[5], splits.test.store.paths[0]}
     read = decode._read_row
 
@@ -112,6 +107,17 @@ def test_a_training_goes_on_without_a_picture_that_vanishes_while_it_is_read(spl
         return read(store, sizes, row, resize)
 
     monkeypatch.setattr(decode, "_read_row", losing)
+    return gone
+
+
+def test_a_training_goes_on_without_a_picture_that_vanishes_while_it_is_read(splits, monkeypatch, caplog):
+    from tests.networks import tiny_source
+    from tlkeras.evaluation.evaluate import evaluate
+    from tlkeras.strategies.phases import Phase
+    from tlkeras.tasks.classification import build_classifier
+    from tlkeras.training.fit import fit
+
+    gone = _lose_while_read(splits, monkeypatch)
     model = build_classifier(tiny_source(), splits.classes)
     with caplog.at_level(logging.WARNING, "tlkeras"):
         fit(model, splits, [Phase(name="head", trainable="head", epochs=1)])
@@ -122,22 +128,13 @@ def test_a_training_goes_on_without_a_picture_that_vanishes_while_it_is_read(spl
 
 def test_the_gallery_goes_on_without_pictures_that_vanish_while_it_is_made(splits, monkeypatch, caplog, tmp_path):
     from tests.networks import tiny_source
-    from tlkeras.data import decode
     from tlkeras.evaluation.evaluate import evaluate
     from tlkeras.evaluation.gallery import write_gallery
     from tlkeras.tasks.classification import build_classifier
 
     model = build_classifier(tiny_source(), splits.classes)
     evaluation = evaluate(model, splits, compare_nulls=False)
-    gone = {splits.train.store.paths[5], splits.test.store.paths[0]}
-    read = decode._read_row
-
-    def losing(store, sizes, row, resize):
-        if store.paths[row] in gone:
-            Path(store.paths[row]).unlink()
-        return read(store, sizes, row, resize)
-
-    monkeypatch.setattr(decode, "_read_row", losing)
+    gone = _lose_while_read(splits, monkeypatch)
     with caplog.at_level(logging.WARNING, "tlkeras"):
         items = write_gallery(model, splits, evaluation, tmp_path)
     assert {item.id for item in items} == set(splits.test.ids[1:].tolist())

@@ -1,9 +1,11 @@
 """A network that was just compiled is not compiled again, and never answers for another one."""
 
+import os
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import tlkeras as tl
 from tlkeras.evaluation import responses
@@ -76,3 +78,19 @@ def test_answers_that_take_too_much_memory_are_not_kept(model, monkeypatch):
 def test_kept_answers_cannot_be_changed(model):
     with pytest.raises(ValueError, match="read-only"):
         respond(model, SPLITS.test).outputs[:] = 0
+
+
+def test_a_picture_that_was_written_again_is_read_again(tmp_path):
+    for number in range(12):
+        path = tmp_path / "ab"[number % 2] / f"{number:02}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((9, 9, 3), 20 * number, np.uint8)).save(path)
+    splits = tl.load_images(tmp_path, near_duplicates=False)
+    model = tl.build_model(tl.load_image_source("tiny_cnn", image_size=33), splits, seed=0)
+    before = respond(model, splits.test).outputs
+    changed = splits.test.store.where(0)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)).save(changed)
+    os.utime(changed, ns=(1, 1))
+    after = respond(model, splits.test).outputs
+    assert not np.array_equal(after[0], before[0])
+    np.testing.assert_allclose(after[1:], before[1:], atol=1e-6)

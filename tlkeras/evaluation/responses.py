@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlkeras.data.examples import Examples
+from tlkeras.data.examples import Examples, ImageFiles
+from tlkeras.data.image_files import modification_times
 from tlkeras.features.engine import Step, compiled, run_step
 from tlkeras.features.inputs import input_keys, read_inputs
 from tlkeras.sources.blocks import chain
@@ -75,6 +76,8 @@ def _are_same(some: tuple[object, ...], others: tuple[object, ...]) -> bool:
 def _key(model: TransferModel, examples: Examples) -> bytes:
     """Return what the answers depend on: what the network reads, and the values of its weights."""
     digest = hashlib.blake2b(input_keys(examples, model.source).tobytes(), digest_size=16)
+    if isinstance(examples.store, ImageFiles):  # their digests are of when they were loaded
+        digest.update(modification_times(examples.store.paths).tobytes())
     for variable in model.network.variables:
         digest.update(variable.numpy().tobytes())
     return digest.digest()
